@@ -1,0 +1,1 @@
+"""The C headers that generated code includes. Installed as the package ``jitgraph.csrc``."""

@@ -1,0 +1,35 @@
+"""Coefficients of jg_log.h: log(1+f) = 2 atanh(s), s = f/(2+f).
+
+2 atanh(s) = 2 s + s^3 R(s^2), R(z) = 2/3 + 2/5 z + 2/7 z^2 + ...
+"""
+
+from __future__ import annotations
+
+from mpmath import mp, mpf
+from remez import fit
+
+
+def r_of(z: mpf) -> mpf:
+    """R(z)."""
+    if z < mpf("1e-4"):
+        return mp.nsum(lambda n: 2 * z**n / (2 * n + 3), [0, 20])
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) - 2 * s) / s**3
+
+
+def main() -> None:
+    """Print the C initialisers."""
+    narrow = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mpf("1.0001")
+    wide = mpf("0.2001")
+    weight = lambda z: z**mpf("1.5")  # noqa: E731
+    for name, s, degrees in (("|s|<=0.1716", narrow, (5, 6, 7)), ("|s|<=0.2", wide, (6, 7))):
+        for degree in degrees:
+            print(fit(r_of, 0, s**2, range(degree + 1), weight=weight)
+                  .report(f"log f64, {name}, R of degree {degree}"))
+        for degree in (2, 3):
+            print(fit(r_of, 0, s**2, range(degree + 1), weight=weight, dtype="f32")
+                  .report(f"log f32, {name}, R of degree {degree}", "f32"))
+
+
+if __name__ == "__main__":
+    main()

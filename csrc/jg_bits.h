@@ -1,0 +1,134 @@
+/* Bit access and error-free transformations shared by the vector math headers.
+ *
+ * Everything here is straight-line scalar C: the compiler's loop vectoriser widens it.  The file
+ * must be compiled without -ffast-math and with -ffp-contract=off; then a value has the same bits
+ * in a vector body, in a scalar tail and in a loop of one element.
+ */
+#ifndef JG_BITS_H
+#define JG_BITS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define JG_MATH static inline __attribute__((always_inline, unused))
+
+/* Hardware fused multiply-add: one rounding and one instruction.  Without it JG_FMA rounds twice,
+ * which the polynomials tolerate, and exact products are built from halves (Dekker). */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define JG_HAS_FMA 1
+#define JG_FMA(a, b, c) __builtin_fma(a, b, c)
+#define JG_FMAF(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define JG_HAS_FMA 0
+#define JG_FMA(a, b, c) ((a) * (b) + (c))
+#define JG_FMAF(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* An unevaluated sum hi + lo. */
+typedef struct { double hi, lo; } jg_pair_f64;
+typedef struct { float hi, lo; } jg_pair_f32;
+
+JG_MATH uint64_t jg_to_bits_f64(double x) { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
+JG_MATH double jg_from_bits_f64(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
+JG_MATH uint32_t jg_to_bits_f32(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+JG_MATH float jg_from_bits_f32(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+
+/* |magnitude| with the sign of `sign`. */
+JG_MATH double jg_with_sign_f64(double magnitude, double sign) {
+    return jg_from_bits_f64((jg_to_bits_f64(magnitude) & 0x7fffffffffffffffu) |
+                            (jg_to_bits_f64(sign) & 0x8000000000000000u));
+}
+JG_MATH float jg_with_sign_f32(float magnitude, float sign) {
+    return jg_from_bits_f32((jg_to_bits_f32(magnitude) & 0x7fffffffu) |
+                            (jg_to_bits_f32(sign) & 0x80000000u));
+}
+JG_MATH double jg_magnitude_f64(double x) {
+    return jg_from_bits_f64(jg_to_bits_f64(x) & 0x7fffffffffffffffu);
+}
+JG_MATH float jg_magnitude_f32(float x) {
+    return jg_from_bits_f32(jg_to_bits_f32(x) & 0x7fffffffu);
+}
+
+/* a + b exactly, for |a| >= |b| or a == 0 (Dekker 1971). */
+JG_MATH jg_pair_f64 jg_fast_sum_f64(double a, double b) {
+    const double s = a + b;
+    return (jg_pair_f64){s, b - (s - a)};
+}
+JG_MATH jg_pair_f32 jg_fast_sum_f32(float a, float b) {
+    const float s = a + b;
+    return (jg_pair_f32){s, b - (s - a)};
+}
+
+/* a + b exactly, for any order (Knuth). */
+JG_MATH jg_pair_f64 jg_sum_f64(double a, double b) {
+    const double s = a + b;
+    const double v = s - a;
+    return (jg_pair_f64){s, (a - (s - v)) + (b - v)};
+}
+JG_MATH jg_pair_f32 jg_sum_f32(float a, float b) {
+    const float s = a + b;
+    const float v = s - a;
+    return (jg_pair_f32){s, (a - (s - v)) + (b - v)};
+}
+
+/* a * b exactly while nothing under- or overflows (|a|, |b| < 2^995 without hardware fma). */
+JG_MATH jg_pair_f64 jg_product_f64(double a, double b) {
+    const double p = a * b;
+#if JG_HAS_FMA
+    return (jg_pair_f64){p, __builtin_fma(a, b, -p)};
+#else
+    const double ta = 0x1.000002p27 * a, tb = 0x1.000002p27 * b;
+    const double ah = ta - (ta - a), bh = tb - (tb - b);
+    const double al = a - ah, bl = b - bh;
+    return (jg_pair_f64){p, al * bl - (((p - ah * bh) - al * bh) - ah * bl)};
+#endif
+}
+JG_MATH jg_pair_f32 jg_product_f32(float a, float b) {
+    const float p = a * b;
+#if JG_HAS_FMA
+    return (jg_pair_f32){p, __builtin_fmaf(a, b, -p)};
+#else
+    return (jg_pair_f32){p, (float)((double)a * (double)b - (double)p)};
+#endif
+}
+
+/* c - a * b with one rounding, where it is known to be small against c. */
+JG_MATH double jg_residual_f64(double c, double a, double b) {
+#if JG_HAS_FMA
+    return __builtin_fma(-a, b, c);
+#else
+    const jg_pair_f64 p = jg_product_f64(a, b);
+    return (c - p.hi) - p.lo;
+#endif
+}
+JG_MATH float jg_residual_f32(float c, float a, float b) {
+#if JG_HAS_FMA
+    return __builtin_fmaf(-a, b, c);
+#else
+    return (float)((double)c - (double)a * (double)b);
+#endif
+}
+
+/* 2^k for an integer-valued k with -1022 <= k <= 1023 (f32: -126 <= k <= 127).  The addition
+ * leaves k + bias in the low bits of the significand; the shift moves it into the exponent. */
+JG_MATH double jg_pow2_f64(double k) {
+    return jg_from_bits_f64(jg_to_bits_f64(k + (0x1.8p52 + 1023.0)) << 52);
+}
+JG_MATH float jg_pow2_f32(float k) {
+    return jg_from_bits_f32(jg_to_bits_f32(k + (0x1.8p23f + 127.0f)) << 23);
+}
+
+/* 2^k = hi * lo for twice that range of k, so that x * hi * lo rounds once at most when it is
+ * subnormal and overflows exactly when it should. */
+JG_MATH jg_pair_f64 jg_pow2_halves_f64(double k) {
+    const double t = JG_FMA(k, 0.5, 0x1.8p52 + 1023.0);
+    const double half = t - (0x1.8p52 + 1023.0);
+    return (jg_pair_f64){jg_from_bits_f64(jg_to_bits_f64(t) << 52), jg_pow2_f64(k - half)};
+}
+JG_MATH jg_pair_f32 jg_pow2_halves_f32(float k) {
+    const float t = JG_FMAF(k, 0.5f, 0x1.8p23f + 127.0f);
+    const float half = t - (0x1.8p23f + 127.0f);
+    return (jg_pair_f32){jg_from_bits_f32(jg_to_bits_f32(t) << 23), jg_pow2_f32(k - half)};
+}
+
+#endif

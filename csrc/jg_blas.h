@@ -1,0 +1,103 @@
+/* Matrix products through the CBLAS that NumPy has loaded, or plain loops where there is none.
+ *
+ * All matrices are C-contiguous; a transposed operand is stored as its transpose. The result is
+ * always overwritten. Integers of the library are 64 or 32 bits wide (jg_blas.ilp64).
+ */
+#ifndef JG_BLAS_H
+#define JG_BLAS_H
+
+#include "jg_abi.h"
+
+struct jg_blas {
+    intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
+    int64_t ilp64;
+};
+
+enum { JG_ROW_MAJOR = 101, JG_NO_TRANS = 111, JG_TRANS = 112 };
+
+#define JG_BLAS_TYPES(t, T, I, w)                                                                  \
+    typedef void (*jg_gemm_##t##_##w)(int, int, int, I, I, I, T, const T *, I, const T *, I, T,    \
+                                      T *, I);                                                     \
+    typedef void (*jg_gemv_##t##_##w)(int, int, I, I, T, const T *, I, const T *, I, T, T *, I);   \
+    typedef T (*jg_dot_##t##_##w)(I, const T *, I, const T *, I);
+
+JG_BLAS_TYPES(f32, float, int32_t, lp64)
+JG_BLAS_TYPES(f32, float, int64_t, ilp64)
+JG_BLAS_TYPES(f64, double, int32_t, lp64)
+JG_BLAS_TYPES(f64, double, int64_t, ilp64)
+
+static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
+{
+    return a <= INT32_MAX && b <= INT32_MAX && c <= INT32_MAX;
+}
+
+/* c[m,n] = op(a)[m,k] . op(b)[k,n];  y[m] = op(a)[m,k] . x[k];  the sum of x[i] y[i]. */
+#define JG_BLAS_CALLS(t, T)                                                                        \
+    static inline void jg_gemm_##t(const jg_host *host, int ta, int tb, int64_t m, int64_t n,      \
+                                   int64_t k, const T *a, const T *b, T *c)                        \
+    {                                                                                              \
+        const int64_t lda = jg_max(1, ta ? m : k), ldb = jg_max(1, tb ? k : n);                    \
+        const int left = ta ? JG_TRANS : JG_NO_TRANS, right = tb ? JG_TRANS : JG_NO_TRANS;         \
+        const intptr_t f = host->blas ? host->blas->gemm_##t : 0;                                  \
+        if (m == 0 || n == 0)                                                                      \
+            return;                                                                                \
+        if (f && k > 0 && host->blas->ilp64) {                                                     \
+            ((jg_gemm_##t##_ilp64)f)(JG_ROW_MAJOR, left, right, m, n, k, 1, a, lda, b, ldb, 0, c,  \
+                                     n);                                                           \
+            return;                                                                                \
+        }                                                                                          \
+        if (f && k > 0 && jg_fits_i32(m, n, k)) {                                                  \
+            ((jg_gemm_##t##_lp64)f)(JG_ROW_MAJOR, left, right, (int32_t)m, (int32_t)n, (int32_t)k, \
+                                    1, a, (int32_t)lda, b, (int32_t)ldb, 0, c, (int32_t)n);        \
+            return;                                                                                \
+        }                                                                                          \
+        for (int64_t i = 0; i < m * n; i++)                                                        \
+            c[i] = 0;                                                                              \
+        for (int64_t i = 0; i < m; i++)                                                            \
+            for (int64_t p = 0; p < k; p++) {                                                      \
+                const T x = ta ? a[p * m + i] : a[i * k + p];                                      \
+                for (int64_t j = 0; j < n; j++)                                                    \
+                    c[i * n + j] += x * (tb ? b[j * k + p] : b[p * n + j]);                        \
+            }                                                                                      \
+    }                                                                                              \
+    static inline void jg_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k, const T *a,  \
+                                   const T *x, T *y)                                               \
+    {                                                                                              \
+        const int64_t rows = ta ? k : m, cols = ta ? m : k;                                        \
+        const int side = ta ? JG_TRANS : JG_NO_TRANS;                                              \
+        const intptr_t f = host->blas ? host->blas->gemv_##t : 0;                                  \
+        if (m == 0)                                                                                \
+            return;                                                                                \
+        if (f && k > 0 && host->blas->ilp64) {                                                     \
+            ((jg_gemv_##t##_ilp64)f)(JG_ROW_MAJOR, side, rows, cols, 1, a, jg_max(1, cols), x, 1,  \
+                                     0, y, 1);                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        if (f && k > 0 && jg_fits_i32(m, k, 0)) {                                                  \
+            ((jg_gemv_##t##_lp64)f)(JG_ROW_MAJOR, side, (int32_t)rows, (int32_t)cols, 1, a,        \
+                                    (int32_t)jg_max(1, cols), x, 1, 0, y, 1);                      \
+            return;                                                                                \
+        }                                                                                          \
+        for (int64_t i = 0; i < m; i++)                                                            \
+            y[i] = 0;                                                                              \
+        for (int64_t r = 0; r < rows; r++)                                                         \
+            for (int64_t s = 0; s < cols; s++)                                                     \
+                y[ta ? s : r] += a[r * cols + s] * x[ta ? r : s];                                  \
+    }                                                                                              \
+    static inline T jg_dot_##t(const jg_host *host, int64_t k, const T *x, const T *y)             \
+    {                                                                                              \
+        const intptr_t f = host->blas ? host->blas->dot_##t : 0;                                   \
+        if (f && host->blas->ilp64)                                                                \
+            return ((jg_dot_##t##_ilp64)f)(k, x, 1, y, 1);                                         \
+        if (f && jg_fits_i32(k, 0, 0))                                                             \
+            return ((jg_dot_##t##_lp64)f)((int32_t)k, x, 1, y, 1);                                 \
+        T total = 0;                                                                               \
+        for (int64_t i = 0; i < k; i++)                                                            \
+            total += x[i] * y[i];                                                                  \
+        return total;                                                                              \
+    }
+
+JG_BLAS_CALLS(f32, float)
+JG_BLAS_CALLS(f64, double)
+
+#endif

@@ -1,0 +1,77 @@
+/* Reductions of one block of values that lie in cache.
+ *
+ * Generated loops compute a block of at most JG_BLOCK values and hand it to one of these. The order
+ * of the additions is fixed by the length alone (JG_LANES running sums, added pairwise at the end),
+ * so the same data gives the same bits wherever it lies and whatever the number of threads.
+ *
+ * Error of a sum of n terms, in units of the sum of their magnitudes: at most (JG_BLOCK / JG_LANES
+ * + log2 JG_LANES) eps within a block, and blocks are added one by one by the caller.
+ */
+#ifndef JG_REDUCE_H
+#define JG_REDUCE_H
+
+#include <stdint.h>
+
+enum {
+    JG_BLOCK = 512,
+    JG_LANES = 16,
+    JG_CHUNKS = 256,     /* a whole reduction is split into at most so many parts … */
+    JG_CHUNK_MIN = 16384 /* … of at least so many values, however many threads there are */
+};
+
+/* Loop iterations in a part, when n iterations of `inner` values each are split: a multiple of
+ * JG_BLOCK when inner is 1. Depends on the sizes only. */
+static inline int64_t jg_chunk_length(int64_t n, int64_t inner)
+{
+    const int64_t width = inner > 0 ? inner : 1;
+    int64_t least = (JG_CHUNK_MIN + width - 1) / width;
+    const int64_t share = (n + JG_CHUNKS - 1) / JG_CHUNKS;
+    int64_t length = share > least ? share : least;
+    if (width == 1)
+        length = (length + JG_BLOCK - 1) / JG_BLOCK * JG_BLOCK;
+    return length > 0 ? length : 1;
+}
+
+#define JG_FOLD(name, t, T, START, COMBINE)                                                        \
+    static inline T jg_##name##_##t(const T *x, int64_t n)                                         \
+    {                                                                                              \
+        T lane[JG_LANES];                                                                          \
+        for (int k = 0; k < JG_LANES; k++)                                                         \
+            lane[k] = START;                                                                       \
+        const int64_t whole = n - n % JG_LANES;                                                    \
+        for (int64_t i = 0; i < whole; i += JG_LANES)                                              \
+            for (int k = 0; k < JG_LANES; k++)                                                     \
+                lane[k] = COMBINE(lane[k], x[i + k]);                                              \
+        for (int64_t i = whole; i < n; i++)                                                        \
+            lane[i - whole] = COMBINE(lane[i - whole], x[i]);                                      \
+        for (int width = JG_LANES / 2; width > 0; width /= 2)                                      \
+            for (int k = 0; k < width; k++)                                                        \
+                lane[k] = COMBINE(lane[k], lane[k + width]);                                       \
+        return lane[0];                                                                            \
+    }
+
+#define JG_PLUS(a, b) ((a) + (b))
+#define JG_TIMES(a, b) ((a) * (b))
+/* nan wins: a comparison with nan is false, so the other operand is taken unless a is nan. */
+#define JG_LARGER(a, b) (((a) >= (b)) | ((a) != (a)) ? (a) : (b))
+#define JG_SMALLER(a, b) (((a) <= (b)) | ((a) != (a)) ? (a) : (b))
+
+JG_FOLD(sum, f32, float, 0, JG_PLUS)
+JG_FOLD(sum, f64, double, 0, JG_PLUS)
+JG_FOLD(prod, f32, float, 1, JG_TIMES)
+JG_FOLD(prod, f64, double, 1, JG_TIMES)
+JG_FOLD(max, f32, float, -__builtin_inff(), JG_LARGER)
+JG_FOLD(max, f64, double, -__builtin_inf(), JG_LARGER)
+JG_FOLD(min, f32, float, __builtin_inff(), JG_SMALLER)
+JG_FOLD(min, f64, double, __builtin_inf(), JG_SMALLER)
+
+/* Take up a value that stands at `position`: the first extremum is kept, the first nan for good. */
+#define JG_TAKE(value, position, best, at, COMPARE)                                                \
+    do {                                                                                           \
+        if ((at) < 0 || ((best) == (best) && ((value) COMPARE(best) || (value) != (value)))) {     \
+            (best) = (value);                                                                      \
+            (at) = (position);                                                                     \
+        }                                                                                          \
+    } while (0)
+
+#endif

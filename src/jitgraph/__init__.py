@@ -1,0 +1,1 @@
+"""jitgraph: symbolic array expressions, compiled to fused C loops."""

@@ -1,0 +1,297 @@
+"""Values of variables at an index, as three-address statements.
+
+`Builder.value(x, index)` answers "what is element `index` of x", by loading it where x lies in
+memory, or by computing it from its inputs on the spot. Views (transposes, slices, stretched
+axes, ranges) cost nothing but index arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph import dtypes
+from jitgraph.cgen.ir import (
+    ZERO,
+    Atom,
+    Buffer,
+    Call,
+    IndexValue,
+    Let,
+    Load,
+    Number,
+    Poly,
+    Ref,
+    Value,
+)
+from jitgraph.cgen.lengths import Length, Lengths
+from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.ops import arithmetic as ar
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.index import Subtensor, slice_bounds
+from jitgraph.ops.nnet import Pick
+from jitgraph.ops.scalar import FUNCTIONS
+from jitgraph.ops.shape import (
+    Alloc,
+    ARange,
+    DimShuffle,
+    MakeVector,
+    Rebroadcast,
+    Reshape,
+    ShapeI,
+    SpecifyShape,
+    known_int,
+)
+
+Index = tuple[Poly, ...]
+# Ops whose result is read through index arithmetic and never needs memory of its own.
+VIEWS = (DimShuffle, Subtensor, Rebroadcast, SpecifyShape, Alloc, ARange, Pick, Reshape)
+
+
+def number(value: Any, dtype: str) -> Number:
+    """A literal of `dtype`, converted as a cast would."""
+    with np.errstate(all="ignore"):
+        item = np.asarray(value).astype(dtypes.NUMPY[dtype])[()].item()
+    return Number(item, dtype)
+
+
+class Builder:
+    """Collects the statements of one loop body; equal computations are done once."""
+
+    def __init__(
+        self,
+        lengths: Lengths,
+        buffers: dict[Variable, Buffer],
+        fresh: Callable[[], str],
+        produced: dict[Variable, Index] | None = None,
+    ):
+        self.lengths = lengths
+        self.buffers = buffers
+        self.fresh = fresh
+        # Variables that this very loop body computes, with the index at which it does.
+        self.produced = produced or {}
+        self.body: list[Any] = []
+        self.reads: list[tuple[Variable, Index]] = []
+        self.headers: set[str] = set()
+        self._memo: dict[Any, Atom] = {}
+
+    def let(self, value: Value, dtype: str) -> Atom:
+        known = self._memo.get(value)
+        if known is None:
+            known = Ref(self.fresh(), dtype)
+            self.body.append(Let(known.name, dtype, value))
+            self._memo[value] = known
+        return known
+
+    # -- values --
+    def value(self, variable: Variable, index: Index) -> Atom:
+        """The element as an atom, with the statements that compute it appended.
+
+        Depth-first over an explicit stack, so a chain of 10,000 ops does not recurse.
+        """
+        goal = (variable, index)
+        stack = [goal]
+        while stack:
+            task = stack[-1]
+            if task in self._memo:
+                stack.pop()
+                continue
+            needed = self._step(*task)
+            if needed:
+                stack.extend(reversed(needed))
+            else:
+                stack.pop()
+        return self._memo[goal]
+
+    def _step(self, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
+        """Compute (v, index) into the memo, or return what must be computed before."""
+        if isinstance(v, Constant) and v.data.size == 1:
+            self._memo[(v, index)] = number(v.data.flat[0], v.type.dtype)
+            return []
+        buffer = self.buffers.get(v)
+        if buffer is not None and self.produced.get(v) != index:
+            self._memo[(v, index)] = self.load(v, buffer, index)
+            return []
+        node = v.owner
+        assert node is not None, f"no value for {v}"
+        if isinstance(node.op, Elementwise):
+            return self._elementwise(node, v, index)
+        if isinstance(node.op, ShapeI):
+            length = self.lengths.shape(node.inputs[0])[node.op.i]
+            self._memo[(v, index)] = self.length_atom(length)
+            return []
+        return self._view(node, v, index)
+
+    def load(self, v: Variable, buffer: Buffer, index: Index) -> Atom:
+        self.reads.append((v, index))
+        return self.let(Load(buffer, buffer.address(index), buffer.dtype), buffer.dtype)
+
+    def length_atom(self, length: Length) -> Atom:
+        length = self.lengths.find(length)
+        return Number(length, "int64") if isinstance(length, int) else Ref(length.name, length.dtype)
+
+    def _elementwise(
+        self, node: Apply, v: Variable, index: Index
+    ) -> list[tuple[Variable, Index]]:
+        tasks = [
+            (x, tuple(ZERO if b else i for b, i in zip(x.type.broadcastable, index, strict=True)))
+            for x in node.inputs
+        ]
+        if node.op.scalar_name == "second":
+            tasks = tasks[1:]
+        missing = [t for t in tasks if t not in self._memo]
+        if missing:
+            return missing
+        atoms = [self._memo[t] for t in tasks]
+        if node.op.scalar_name == "second":
+            self._memo[(v, index)] = atoms[0]
+            return []
+        self._memo[(v, index)] = self.apply(node.op, atoms, node.op.dtypes_in(node), v.type.dtype)
+        return []
+
+    def apply(
+        self, op: Elementwise, atoms: Sequence[Atom], wanted: Sequence[str], dtype: str
+    ) -> Atom:
+        function = op.scalar
+        operands = [self.convert(a, d) for a, d in zip(atoms, wanted, strict=True)]
+        if function.name == "identity":
+            return operands[0]
+        if function.arity >= 0:
+            return self.call(op.scalar_name, tuple(operands), dtype)
+        result = operands[0]
+        for other in operands[1:]:
+            result = self.call(op.scalar_name, (result, other), dtype)
+        return result
+
+    def call(self, name: str, operands: tuple[Atom, ...], dtype: str) -> Atom:
+        function = FUNCTIONS[name]
+        if function.header:
+            self.headers.add(function.header)
+        return self.let(Call(function, operands, dtype), dtype)
+
+    def convert(self, atom: Atom, dtype: str) -> Atom:
+        if atom.dtype == dtype:
+            return atom
+        if isinstance(atom, Number):
+            return number(atom.value, dtype)
+        return self.call(f"cast{{{dtype}}}", (atom,), dtype)
+
+    # -- views --
+    def _view(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
+        op, x = node.op, node.inputs[0]
+        if isinstance(op, ARange):
+            return self._arange(node, v, index)
+        if isinstance(op, Pick):
+            return self._pick(node, v, index)
+        if isinstance(op, MakeVector):
+            k = index[0].as_int()
+            assert k is not None, "a vector of scalars must lie in memory to be indexed"
+            source = (node.inputs[k], ())
+        elif isinstance(op, DimShuffle):
+            source = (x, self._shuffled(op, index))
+        elif isinstance(op, Alloc):
+            tail = index[len(index) - x.type.ndim :]
+            source = (
+                x,
+                tuple(ZERO if b else i for b, i in zip(x.type.broadcastable, tail, strict=True)),
+            )
+        elif isinstance(op, Subtensor):
+            source = (x, self.subtensor_index(op, x, node.inputs[1:], index))
+        elif isinstance(op, Reshape):
+            # Only an array in memory is reshaped here: the same elements, another way to count.
+            buffer = self.buffers[x]
+            dims = tuple(map(self.lengths.poly, self.lengths.shape(v)))
+            alias = Buffer(buffer.name, buffer.dtype, dims, buffer.kind)
+            self.reads.append((x, ()))
+            at = alias.address(index)
+            self._memo[(v, index)] = self.let(Load(buffer, at, buffer.dtype), buffer.dtype)
+            return []
+        elif isinstance(op, (Rebroadcast, SpecifyShape)):
+            source = (
+                x,
+                tuple(ZERO if b else i for b, i in zip(x.type.broadcastable, index, strict=True)),
+            )
+        else:
+            raise AssertionError(f"{op} has no element access")
+        if source not in self._memo:
+            return [source]
+        self._memo[(v, index)] = self._memo[source]
+        return []
+
+    @staticmethod
+    def _shuffled(op: DimShuffle, index: Index) -> Index:
+        result = [ZERO] * len(op.input_broadcastable)
+        for position, axis in enumerate(op.new_order):
+            if axis != "x" and not op.input_broadcastable[axis]:
+                result[axis] = index[position]
+        return tuple(result)
+
+    def subtensor_index(
+        self, op: Any, x: Variable, indices: Sequence[Variable], index: Index
+    ) -> Index:
+        """The index into x of element `index` of the view x[indices]."""
+        shape = self.lengths.shape(x)
+        remaining = list(index)
+        result: list[Poly] = []
+        for axis, entry in enumerate(op.entries(indices)):
+            if isinstance(entry, slice):
+                first, _, step = slice_bounds(entry, as_graph(shape[axis]))
+                result.append(
+                    self.scalar_poly(first) + remaining.pop(0) * self.scalar_poly(step)
+                )
+            else:
+                result.append(self.lengths.poly(position_length(self.lengths, entry, shape[axis])))
+        return tuple(result) + tuple(remaining)
+
+    def scalar_poly(self, value: Any) -> Poly:
+        return self.lengths.poly(self.lengths.length(value))
+
+    def _arange(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
+        start, _, step = node.inputs
+        dtype = node.op.dtype
+        if dtype in dtypes.INTEGERS and all(w.type.dtype in dtypes.DISCRETE for w in (start, step)):
+            first, by = (self.scalar_poly(ar.cast(w, "int64")) for w in (start, step))
+            atom = self.let(IndexValue(first + index[0] * by), "int64")
+            self._memo[(v, index)] = self.convert(atom, dtype)
+            return []
+        missing = [(w, ()) for w in (start, step) if (w, ()) not in self._memo]
+        if missing:
+            return missing
+        # NumPy fills with start + i * delta, where delta is what start + step rounds to, minus start.
+        a, b = (self.convert(self._memo[(w, ())], dtype) for w in (start, step))
+        second = self.call("add", (a, b), dtype)
+        delta = self.call("sub", (second, a), dtype)
+        i = self.convert(self.let(IndexValue(index[0]), "int64"), dtype)
+        self._memo[(v, index)] = self.call("add", (a, self.call("mul", (i, delta), dtype)), dtype)
+        return []
+
+    def _pick(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
+        x, labels = node.inputs
+        if (labels, index) not in self._memo:
+            return [(labels, index)]
+        label = self.convert(self._memo[(labels, index)], "int64")
+        column = Poly.const(label.value) if isinstance(label, Number) else Poly.name(label.name)
+        row = ZERO if x.type.broadcastable[0] else index[0]
+        source = (x, (row, column))
+        if source not in self._memo:
+            return [source]
+        self._memo[(v, index)] = self._memo[source]
+        return []
+
+
+def as_graph(length: Length) -> Any:
+    return length if isinstance(length, int) else length.variable
+
+
+def position_length(lengths: Lengths, entry: Variable, length: Length) -> Length:
+    """An index counted from the front, as a host scalar: negative ones count from the end."""
+    k = known_int(entry)
+    if k is not None and k >= 0:
+        return k
+    n = as_graph(length)
+    if k is not None:
+        return lengths.length(n + k)
+    wide = ar.cast(entry, "int64")
+    return lengths.length(ar.switch(ar.lt(wide, np.int64(0)), wide + n, wide))

@@ -1,0 +1,167 @@
+"""What each op demands of the lengths of its operands when a function runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jitgraph.cgen.build import as_graph, position_length
+from jitgraph.cgen.lengths import Length, Lengths
+from jitgraph.graph import Apply
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.index import IncSubtensor, Subtensor
+from jitgraph.ops.join import Join
+from jitgraph.ops.linalg import Dot
+from jitgraph.ops.nnet import LabelError, Pick
+from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.shape import Alloc, Rebroadcast, Reshape, SpecifyShape, shape_entries
+
+
+def record(lengths: Lengths, node: Apply) -> None:
+    """Add the checks of `node`, and learn which lengths they make equal."""
+    for kinds, demand in _DEMANDS:
+        if isinstance(node.op, kinds):
+            demand(lengths, node)
+    for out in node.outputs:
+        lengths.shape(out)
+
+
+def _elementwise(lengths: Lengths, node: Apply) -> None:
+    for axis in range(node.outputs[0].type.ndim):
+        stretched = [v for v in node.inputs if not v.type.broadcastable[axis]]
+        for v in stretched[1:]:
+            lengths.require_equal(
+                lengths.shape(stretched[0])[axis],
+                lengths.shape(v)[axis],
+                node,
+                f"lengths of axis {axis} differ",
+            )
+
+
+def _dot(lengths: Lengths, node: Apply) -> None:
+    a, b = node.inputs
+    lengths.require_equal(
+        lengths.shape(a)[-1], lengths.shape(b)[0], node, "inner sizes differ"
+    )
+
+
+def _join(lengths: Lengths, node: Apply) -> None:
+    first = lengths.shape(node.inputs[0])
+    for v in node.inputs[1:]:
+        for axis, (a, b) in enumerate(zip(first, lengths.shape(v), strict=True)):
+            if axis != node.op.axis:
+                lengths.require_equal(a, b, node, f"lengths of axis {axis} differ")
+
+
+def _index(lengths: Lengths, node: Apply) -> None:
+    skip = 2 if isinstance(node.op, IncSubtensor) else 1
+    shape = lengths.shape(node.inputs[0])
+    for axis, entry in enumerate(node.op.entries(node.inputs[skip:])):
+        if not isinstance(entry, slice):
+            position = position_length(lengths, entry, shape[axis])
+            lengths.require(
+                "index", position, shape[axis], node, f"index out of range on axis {axis}"
+            )
+
+
+def _write(lengths: Lengths, node: Apply) -> None:
+    x, y = node.inputs[:2]
+    view = Subtensor(node.op.pattern).make_node(x, *node.inputs[2:])
+    shape = lengths.shape(view.outputs[0])
+    extra = len(shape) - y.type.ndim
+    for axis, (fixed, n) in enumerate(zip(y.type.broadcastable, lengths.shape(y), strict=True)):
+        if not fixed:
+            lengths.require_equal(
+                shape[axis + extra], n, node, f"lengths of axis {axis + extra} differ"
+            )
+
+
+def _rows(lengths: Lengths, node: Apply) -> None:
+    x, labels = node.inputs
+    if not x.type.broadcastable[0]:
+        lengths.require_equal(
+            lengths.shape(labels)[0], lengths.shape(x)[0], node, "rows and labels differ in number"
+        )
+
+
+def _alloc(lengths: Lengths, node: Apply) -> None:
+    value, *wanted = node.inputs
+    shape = [lengths.length(as_length(n)) for n in wanted]
+    for n in shape:
+        lengths.require("count", n, 0, node, "negative length")
+    extra = len(shape) - value.type.ndim
+    for axis, fixed in enumerate(value.type.broadcastable):
+        if not fixed:
+            lengths.require_equal(
+                lengths.shape(value)[axis],
+                shape[axis + extra],
+                node,
+                f"the value does not fit axis {axis + extra}",
+            )
+
+
+def as_length(value: Any) -> Any:
+    """A graph scalar or int as something `Lengths.length` reads, in int64."""
+    from jitgraph.ops.arithmetic import cast
+
+    return value if isinstance(value, int) else cast(value, "int64")
+
+
+def _reshape(lengths: Lengths, node: Apply) -> None:
+    def product(ns: tuple[Length, ...]) -> Any:
+        total: Any = 1
+        for n in ns:
+            total = total * as_graph(n) if total is not 1 else as_graph(n)  # noqa: F632
+        return total
+
+    before = lengths.length(product(lengths.shape(node.inputs[0])))
+    after = lengths.length(product(lengths.shape(node.outputs[0])))
+    lengths.require_equal(before, after, node, "cannot reshape: sizes differ")
+
+
+def _specify(lengths: Lengths, node: Apply) -> None:
+    entries = shape_entries(node.inputs[1], node.inputs[0].type.ndim) or []
+    for axis, (n, entry) in enumerate(zip(lengths.shape(node.inputs[0]), entries, strict=True)):
+        wanted = lengths.length(as_length(entry))
+        lengths.require_equal(n, wanted, node, f"SpecifyShape: length of axis {axis}")
+
+
+def _rebroadcast(lengths: Lengths, node: Apply) -> None:
+    x = node.inputs[0]
+    for axis, (fixed, n) in enumerate(zip(node.op.pattern, lengths.shape(x), strict=True)):
+        if fixed:
+            lengths.require_equal(
+                n, 1, node, f"Dimension {axis} in Rebroadcast's input was supposed to be 1"
+            )
+
+
+def _nonempty(lengths: Lengths, node: Apply) -> None:
+    if isinstance(node.op, Reduce) and node.op.kind not in ("max", "min"):
+        return
+    shape = lengths.shape(node.inputs[0])
+    for axis in node.op.axes:
+        lengths.require(
+            "some", shape[axis], 0, node, f"zero-size array has no {node.op.name} along axis {axis}"
+        )
+
+
+_DEMANDS: list[tuple[Any, Any]] = [
+    (Elementwise, _elementwise),
+    (Dot, _dot),
+    (Join, _join),
+    ((Subtensor, IncSubtensor), _index),
+    (IncSubtensor, _write),
+    (Pick, _rows),
+    (Alloc, _alloc),
+    (Reshape, _reshape),
+    (SpecifyShape, _specify),
+    (Rebroadcast, _rebroadcast),
+    ((Reduce, ArgReduce), _nonempty),
+]
+
+# The exception that a failed check becomes.
+ERRORS: dict[str, type[Exception]] = {
+    "index": IndexError,
+    "count": ValueError,
+    "some": ValueError,
+    "label": LabelError,
+}

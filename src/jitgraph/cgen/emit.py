@@ -1,0 +1,364 @@
+"""C text of a kernel. Nothing is decided here: every choice is in the kernel already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jitgraph import dtypes
+from jitgraph.cgen.ir import (
+    Accumulate,
+    AccumulateAt,
+    Accumulator,
+    Atom,
+    Blocks,
+    Buffer,
+    Call,
+    Comment,
+    For,
+    IndexValue,
+    Init,
+    Kernel,
+    Let,
+    Load,
+    Number,
+    Poly,
+    Ref,
+    Store,
+    Value,
+)
+from jitgraph.cgen.lower import start_value
+
+_C = dtypes.C_TYPES
+_COMBINE = {"sum": "+=", "prod": "*=", "any": "|=", "all": "&="}
+_OPERATOR = {"max": ">", "min": "<", "argmax": ">", "argmin": "<"}
+
+
+def literal(number: Number) -> str:
+    """A C literal with exactly this value."""
+    v, dtype = number.value, number.dtype
+    if dtype in dtypes.FLOATS:
+        suffix = "f" if dtype == "float32" else ""
+        if math.isnan(v):
+            return f'__builtin_nan{suffix}("")'
+        if math.isinf(v):
+            return f"{'-' if v < 0 else ''}__builtin_inf{suffix}()"
+        text = _shortest(v, dtype)
+        return f"({text}{suffix})" if text.startswith("-") else text + suffix
+    v = int(v)
+    if dtype == "uint64":
+        return f"{v}u" if v < 2**32 else f"{v}ull"
+    if v == -(2**63):
+        return "(-9223372036854775807ll - 1)"
+    suffix = "" if -(2**31) < v < 2**31 else "ll"
+    return f"({v}{suffix})" if v < 0 else f"{v}{suffix}"
+
+
+def _shortest(v: float, dtype: str) -> str:
+    import numpy as np
+
+    text = repr(np.float32(v).item()) if dtype == "float64" else str(np.float32(v))
+    if dtype == "float64":
+        text = repr(v)
+    if dtype == "float32" and np.float32(text) != np.float32(v):
+        text = repr(v)
+    return text if any(c in text for c in ".en") else text + ".0"
+
+
+def poly_text(p: Poly) -> str:
+    """`i*n1 + j`: longer products first, loop variables before lengths."""
+    if not p.terms:
+        return "0"
+
+    def order(name: str) -> tuple[int, str]:
+        return (1 if name.startswith("n") else 0, name)
+
+    parts: list[str] = []
+    for monomial, c in sorted(p.terms, key=lambda t: (-len(t[0]), [order(n) for n in t[0]])):
+        names = sorted(monomial, key=order)
+        factors = ([] if abs(c) == 1 and names else [str(abs(c))]) + names
+        text = "*".join(factors)
+        if not parts:
+            parts.append(f"-{text}" if c < 0 else text)
+        else:
+            parts.append(f" - {text}" if c < 0 else f" + {text}")
+    return "".join(parts)
+
+
+class Emitter:
+    """Prints the statements of one kernel, with single-use loads written in place."""
+
+    def __init__(self, kernel: Kernel):
+        self.kernel = kernel
+        self.lines: list[str] = []
+        self.inline: dict[str, str] = {}
+        self.uses = _count_uses(kernel.body)
+
+    def line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    # -- values --
+    def atom(self, a: Atom) -> str:
+        return literal(a) if isinstance(a, Number) else self.inline.get(a.name, a.name)
+
+    def value(self, v: Value) -> str:
+        if isinstance(v, Load):
+            return f"{v.buffer.name}[{poly_text(v.at)}]"
+        if isinstance(v, IndexValue):
+            return poly_text(v.value)
+        if isinstance(v, Call):
+            text = v.function.template(tuple(a.dtype for a in v.operands), v.dtype)
+            for k, a in enumerate(v.operands):
+                text = text.replace(f"{{{k}}}", f"\x00{k}\x00")
+            for k, a in enumerate(v.operands):
+                text = text.replace(f"\x00{k}\x00", self.atom(a))
+            return text
+        return self.atom(v)
+
+    # -- statements --
+    def block(self, body: Sequence[Any], depth: int) -> None:
+        for position, s in enumerate(body):
+            self.statement(s, depth, body[position + 1 :])
+
+    def statement(self, s: Any, depth: int, following: Sequence[Any]) -> None:
+        if isinstance(s, Let):
+            self._let(s, depth, following)
+        elif isinstance(s, Store):
+            self.line(depth, f"{s.buffer.name}[{poly_text(s.at)}] = {_bare(self.atom(s.value))};")
+        elif isinstance(s, AccumulateAt):
+            place = f"{s.buffer.name}[{poly_text(s.at)}]"
+            self._combine(depth, place, s.kind, self.atom(s.value), s.buffer.dtype)
+        elif isinstance(s, Init):
+            self._init(s.acc, depth)
+        elif isinstance(s, Accumulate):
+            self._accumulate(s, depth)
+        elif isinstance(s, For):
+            self.loop(s, depth, "0", poly_text(s.extent))
+        elif isinstance(s, Blocks):
+            self.blocks(s, depth, "0", poly_text(s.extent))
+        elif isinstance(s, Comment):
+            self.line(depth, f"/* {s.text} */")
+
+    def _let(self, s: Let, depth: int, following: Sequence[Any]) -> None:
+        text = self.value(s.value)
+        if self.uses.get(s.name) == 1 and _may_inline(s, following):
+            self.inline[s.name] = text
+            return
+        self.line(depth, f"const {_C[s.dtype]} {s.name} = {_bare(text)};")
+
+    def _init(self, acc: Accumulator, depth: int) -> None:
+        start = literal(start_value(acc.kind, acc.dtype))
+        self.line(depth, f"{_C[acc.dtype]} {acc.name} = {_bare(start)};")
+        if acc.position:
+            self.line(depth, f"int64_t {acc.position} = -1;")
+
+    def _accumulate(self, s: Accumulate, depth: int) -> None:
+        value = self.atom(s.value)
+        if s.acc.position:
+            sign = _OPERATOR[s.acc.kind]
+            place = poly_text(s.position)
+            self.line(
+                depth, f"JG_TAKE({value}, {place}, {s.acc.name}, {s.acc.position}, {sign});"
+            )
+        else:
+            self._combine(depth, s.acc.name, s.acc.kind, value, s.acc.dtype)
+
+    def _combine(self, depth: int, place: str, kind: str, value: str, dtype: str) -> None:
+        if kind in _COMBINE:
+            self.line(depth, f"{place} {_COMBINE[kind]} {value};")
+        elif dtype in dtypes.FLOATS:
+            macro = "JG_LARGER" if kind == "max" else "JG_SMALLER"
+            self.line(depth, f"{place} = {macro}({place}, {value});")
+        else:
+            sign = _OPERATOR[kind]
+            self.line(depth, f"{place} = {value} {sign} {place} ? {value} : {place};")
+
+    def loop(self, s: For, depth: int, begin: str, end: str) -> None:
+        v = s.var
+        self.line(depth, f"for (int64_t {v} = {begin}; {v} < {end}; {v}++) {{")
+        self.block(s.body, depth + 1)
+        self.line(depth, "}")
+
+    def blocks(self, s: Blocks, depth: int, begin: str, end: str) -> None:
+        v = s.var
+        first, last = f"{v}0", f"{v}1"
+        self.line(
+            depth, f"for (int64_t {first} = {begin}; {first} < {end}; {first} += JG_BLOCK) {{"
+        )
+        self.line(depth + 1, f"const int64_t {last} = jg_min({first} + JG_BLOCK, {end});")
+        for fold in s.folds:
+            self.line(depth + 1, f"{_C[fold.acc.dtype]} {fold.acc.name}_part[JG_BLOCK];")
+        self.line(depth + 1, f"for (int64_t {v} = {first}; {v} < {last}; {v}++) {{")
+        self.block(s.body, depth + 2)
+        for fold in s.folds:
+            self.line(
+                depth + 2, f"{fold.acc.name}_part[{v} - {first}] = {_bare(self.atom(fold.value))};"
+            )
+        self.line(depth + 1, "}")
+        for fold in s.folds:
+            acc = fold.acc
+            tag = dtypes.TAGS[acc.dtype]
+            folded = f"jg_{acc.kind}_{tag}({acc.name}_part, {last} - {first})"
+            self._combine(depth + 1, acc.name, acc.kind, folded, acc.dtype)
+        self.line(depth, "}")
+
+
+def _bare(text: str) -> str:
+    """Without parentheses around the whole."""
+    if text.startswith("(") and text.endswith(")"):
+        level = 0
+        for k, c in enumerate(text):
+            level += (c == "(") - (c == ")")
+            if level == 0:
+                return text[1:-1] if k == len(text) - 1 else text
+    return text
+
+
+def _atoms(s: Any) -> Iterable[Atom]:
+    if isinstance(s, Let) and isinstance(s.value, Call):
+        yield from s.value.operands
+    elif isinstance(s, Let) and isinstance(s.value, (Ref, Number)):
+        yield s.value
+    elif isinstance(s, (Store, AccumulateAt, Accumulate)):
+        yield s.value
+
+
+def _count_uses(body: Sequence[Any]) -> dict[str, int]:
+    from jitgraph.cgen.ir import walk
+
+    uses: dict[str, int] = {}
+
+    def count(name: str, n: int = 1) -> None:
+        uses[name] = uses.get(name, 0) + n
+
+    for s in walk(body):
+        for a in _atoms(s):
+            if isinstance(a, Ref):
+                count(a.name)
+        if isinstance(s, (Store, AccumulateAt)):
+            for n in s.at.names():
+                count(n, 2)  # a name inside an address is never written in place
+        elif isinstance(s, Let) and isinstance(s.value, Load):
+            for n in s.value.at.names():
+                count(n, 2)
+        elif isinstance(s, Let) and isinstance(s.value, IndexValue):
+            for n in s.value.value.names():
+                count(n, 2)
+    return uses
+
+
+def _may_inline(let: Let, following: Sequence[Any]) -> bool:
+    """A load goes into the one expression that uses it; a call only into the store it feeds."""
+    for s in following:
+        if any(isinstance(a, Ref) and a.name == let.name for a in _atoms(s)):
+            if isinstance(s, Let) and isinstance(s.value, Call):
+                return isinstance(let.value, Load) and _appears_once(s.value, let.name)
+            if isinstance(s, AccumulateAt):
+                return isinstance(let.value, Load) and s.kind in _COMBINE
+            return isinstance(s, Store)
+        if isinstance(let.value, Load) and (
+            isinstance(s, (Store, AccumulateAt)) and s.buffer.name == let.value.buffer.name
+        ):
+            return False
+        if isinstance(s, (For, Blocks)):
+            return False
+    return False
+
+
+def _appears_once(call: Call, name: str) -> bool:
+    template = call.function.template(tuple(a.dtype for a in call.operands), call.dtype)
+    places = [k for k, a in enumerate(call.operands) if isinstance(a, Ref) and a.name == name]
+    return sum(template.count(f"{{{k}}}") for k in places) == 1
+
+
+# -- the function around the loops -----------------------------------------------------------------
+
+
+def parameter(b: Buffer) -> str:
+    const = "const " if b.kind in ("in", "const", "read") else ""
+    return f"{const}{_C[b.dtype]} *restrict {b.name}"
+
+
+def writes(kernel: Kernel) -> set[str]:
+    """Names of the buffers the kernel stores to."""
+    from jitgraph.cgen.ir import walk
+
+    return {s.buffer.name for s in walk(kernel.body) if isinstance(s, (Store, AccumulateAt))}
+
+
+def signature(kernel: Kernel) -> list[str]:
+    written = writes(kernel)
+    result = [f"int64_t {n}" for n in kernel.lengths]
+    for b in kernel.buffers:
+        kind = b.kind if b.name in written else "read"
+        result.append(parameter(Buffer(b.name, b.dtype, b.dims, kind)))
+    return result
+
+
+def emit_kernel(kernel: Kernel) -> str:
+    """The C function of a kernel, with its comment."""
+    e = Emitter(kernel)
+    for text in kernel.comment:
+        e.line(0, f"/* {text} */" if len(kernel.comment) == 1 else f"// {text}")
+    parameters = signature(kernel)
+    split = kernel.split if top_loop(kernel) is not None else ""
+    if split == "rows":
+        parameters = ["int64_t begin", "int64_t end", *parameters]
+    elif split == "chunks":
+        parameters = ["int64_t first", "int64_t last", "int64_t chunk", *parameters]
+        parameters += [f"{_C[acc.dtype]} *restrict {acc.name}_of" for acc, _, _ in kernel.partials]
+    e.lines.extend(_wrapped(f"static void {kernel.name}(", parameters))
+    e.line(0, "{")
+    if split == "rows":
+        _emit_rows(e, kernel)
+    elif split == "chunks":
+        _emit_chunks(e, kernel)
+    else:
+        e.block(kernel.body, 1)
+    e.line(0, "}")
+    return "\n".join(e.lines) + "\n"
+
+
+def top_loop(kernel: Kernel) -> For | Blocks | None:
+    """The one outermost loop, if everything else at the top prepares accumulators."""
+    loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
+    others = [s for s in kernel.body if not isinstance(s, (For, Blocks, Init))]
+    return loops[0] if len(loops) == 1 and not others else None
+
+
+def _emit_rows(e: Emitter, kernel: Kernel) -> None:
+    loop = top_loop(kernel)
+    assert isinstance(loop, For)
+    e.loop(loop, 1, "begin", "end")
+
+
+def _emit_chunks(e: Emitter, kernel: Kernel) -> None:
+    loop = top_loop(kernel)
+    assert loop is not None
+    e.line(1, "for (int64_t c = first; c < last; c++) {")
+    e.line(2, f"const int64_t stop = jg_min((c + 1) * chunk, {poly_text(loop.extent)});")
+    for s in kernel.body:
+        if isinstance(s, Init):
+            e.statement(s, 2, ())
+    if isinstance(loop, For):
+        e.loop(loop, 2, "c * chunk", "stop")
+    else:
+        e.blocks(loop, 2, "c * chunk", "stop")
+    for acc, _, _ in kernel.partials:
+        e.line(2, f"{acc.name}_of[c] = {acc.name};")
+    e.line(1, "}")
+
+
+def _wrapped(head: str, parameters: Sequence[str], width: int = 100) -> list[str]:
+    """A parameter list broken so that no line passes `width`."""
+    lines, line = [], head
+    for k, p in enumerate(parameters):
+        text = p + (", " if k < len(parameters) - 1 else ")")
+        if len(line) + len(text.rstrip()) > width and line.strip() != head.strip():
+            lines.append(line.rstrip())
+            line = " " * len(head)
+        line += text
+    if not parameters:
+        line += "void)"
+    return [*lines, line]

@@ -1,0 +1,379 @@
+"""The C entry of a segment: read the arguments, check lengths, run loops and products in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph import dtypes
+from jitgraph.cgen.build import Builder
+from jitgraph.cgen.emit import Emitter, emit_kernel, literal, parameter, poly_text, signature, top_loop
+from jitgraph.cgen.fuse import Cluster, LabelCheck, Product
+from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref
+from jitgraph.cgen.lengths import Check, Length, Symbol
+from jitgraph.cgen.lower import start_value
+from jitgraph.cgen.segment import Segment
+from jitgraph.ops.shape import ShapeI
+
+_C = dtypes.C_TYPES
+# Elements below which a second thread does not pay; a value costs about a nanosecond.
+PARALLEL_ELEMENTS = 32768
+
+
+class EntryEmitter:
+    """Writes the function `segment_<number>` and the kernels it calls."""
+
+    def __init__(self, segment: Segment, number: int):
+        self.segment = segment
+        self.number = number
+        self.lines: list[str] = []
+        self.headers: set[str] = {"jg_abi.h"}
+
+    def out(self, text: str, depth: int = 1) -> None:
+        self.lines.append("    " * depth + text if text else "")
+
+    def run(self) -> str:
+        parts = [self._constant(b, c) for b, c in self.segment.constants]
+        for kernel in self.segment.kernels.values():
+            self.headers |= kernel.headers
+            parts.append(emit_kernel(kernel) + self._trampoline(kernel))
+            if self._needs_reduce(kernel):
+                self.headers.add("jg_reduce.h")
+        self._entry()
+        parts.append("\n".join(self.lines) + "\n")
+        return "\n".join(parts)
+
+    @staticmethod
+    def _needs_reduce(kernel: Kernel) -> bool:
+        from jitgraph.cgen.ir import Accumulate, AccumulateAt, walk
+
+        return kernel.split == "chunks" or any(
+            isinstance(s, (Blocks, Accumulate, AccumulateAt)) for s in walk(kernel.body)
+        )
+
+    def _constant(self, buffer: Buffer, constant: Any) -> str:
+        values = [
+            literal(Number(v, buffer.dtype)) for v in np.asarray(constant.data).ravel().tolist()
+        ]
+        text = f"static const {_C[buffer.dtype]} {buffer.name}_{self.number}[] = {{"
+        return text + ", ".join(values) + "};\n"
+
+    # -- calling kernels ---------------------------------------------------------------------
+    def _split(self, kernel: Kernel) -> str:
+        return kernel.split if top_loop(kernel) is not None else ""
+
+    def _trampoline(self, kernel: Kernel) -> str:
+        """The body that the thread pool calls with a range of the outermost loop."""
+        split = self._split(kernel)
+        if not split:
+            return ""
+        extra = [f"{_C[acc.dtype]} *{acc.name}_of" for acc, _, _ in kernel.partials]
+        declared = [p.replace("restrict ", "") for p in signature(kernel)]
+        if split == "chunks":
+            declared = ["int64_t chunk", *declared, *extra]
+        fields = "".join(f"    {d};\n" for d in declared)
+        args = "".join(f", k->{d.split(' ')[-1].lstrip('*')}" for d in declared)
+        struct = f"struct {kernel.name}_args"
+        return (
+            f"\n{struct} {{\n{fields}}};\n"
+            f"\nstatic void {kernel.name}_range(void *arg, int64_t begin, int64_t end)\n{{\n"
+            f"    const {struct} *k = arg;\n"
+            f"    {kernel.name}(begin, end{args});\n}}\n"
+        )
+
+    def _arguments(self, kernel: Kernel) -> list[str]:
+        return [*kernel.lengths, *(self._pointer(b) for b in kernel.buffers)]
+
+    def _pointer(self, b: Buffer) -> str:
+        return f"{b.name}_{self.number}" if b.kind == "const" else b.name
+
+    def _call(self, kernel: Kernel) -> None:
+        split = self._split(kernel)
+        self._wide_accumulators(kernel)
+        args = self._arguments(kernel)
+        if not split:
+            self.out(f"{kernel.name}({', '.join(args)});")
+            return
+        loop = top_loop(kernel)
+        assert loop is not None
+        self.headers.add("jg_pool.h")
+        extent = poly_text(loop.extent)
+        if split == "rows":
+            work = _work(loop)
+            least = f"1 + {PARALLEL_ELEMENTS} / jg_max(1, {work})" if work != "1" else str(PARALLEL_ELEMENTS)
+            align = 512 if work == "1" else 1
+            self.out(f"{{  struct {kernel.name}_args k = {{{', '.join(args)}}};")
+            self.out(
+                f"    jg_parallel_for(host->pool, {extent}, {align}, {least}, {kernel.name}_range, &k);"
+            )
+            self.out("}")
+        else:
+            self._call_chunks(kernel, loop, extent, args)
+
+    def _call_chunks(self, kernel: Kernel, loop: For | Blocks, extent: str, args: list[str]) -> None:
+        inner = _work(loop) if isinstance(loop, For) else "1"
+        names = [f"{acc.name}_of" for acc, _, _ in kernel.partials]
+        self.out("{")
+        self.out(f"    const int64_t chunk = jg_chunk_length({extent}, {inner});")
+        self.out(f"    const int64_t chunks = ({extent} + chunk - 1) / chunk;")
+        for acc, _, _ in kernel.partials:
+            self.out(f"    {_C[acc.dtype]} {acc.name}_of[JG_CHUNKS];")
+        self.out(f"    struct {kernel.name}_args k = {{{', '.join(['chunk', *args, *names])}}};")
+        self.out(f"    jg_parallel_for(host->pool, chunks, 1, 2, {kernel.name}_range, &k);")
+        emitter = Emitter(kernel)
+        for acc, target, at in kernel.partials:
+            if acc.dtype in dtypes.FLOATS:
+                folded = f"jg_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
+            else:
+                start = literal(start_value(acc.kind, acc.dtype))
+                self.out(f"    {_C[acc.dtype]} {acc.name} = {start};")
+                self.out("    for (int64_t c = 0; c < chunks; c++)")
+                emitter.lines = []
+                emitter._combine(2, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
+                self.out("\n".join(emitter.lines), 0)
+                folded = acc.name
+            cast = "" if acc.dtype == target.dtype else f"({_C[target.dtype]})"
+            self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
+        self.out("}")
+
+    def _wide_accumulators(self, kernel: Kernel) -> None:
+        for b in kernel.buffers:
+            if b.kind == "wide":
+                self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
+
+    def _product(self, item: Product) -> None:
+        self.headers.add("jg_blas.h")
+        buffers = self.segment.buffers
+        a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
+        t = dtypes.TAGS[c.dtype]
+        pa, pb = self._pointer(a), self._pointer(b)
+        ranks = (len(a.dims), len(b.dims))
+        ta, tb = int(item.transpose_a), int(item.transpose_b)
+        if ranks == (2, 2):
+            m, k = _pair(a, ta)
+            n = poly_text(b.dims[0 if tb else 1])
+            self.out(f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, {pa}, {pb}, {c.name});")
+        elif ranks == (2, 1):
+            m, k = _pair(a, ta)
+            self.out(f"jg_gemv_{t}(host, {ta}, {m}, {k}, {pa}, {pb}, {c.name});")
+        elif ranks == (1, 2):
+            k, n = _pair(b, tb)
+            self.out(f"jg_gemv_{t}(host, {1 - tb}, {n}, {k}, {pb}, {pa}, {c.name});")
+        else:
+            self.out(f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});")
+
+    def _label_check(self, item: LabelCheck) -> None:
+        self.headers.add("jg_label.h")
+        segment = self.segment
+        labels = segment.buffers[item.labels]
+        columns = poly_text(segment.lengths.poly(segment.lengths.shape(item.node.inputs[0])[1]))
+        rows = poly_text(labels.dims[0])
+        number = len(segment.checks) + segment.labels.index(item)
+        self.out("{")
+        self.out(
+            f"    const int64_t bad = jg_bad_label_{dtypes.TAGS[labels.dtype]}"
+            f"({self._pointer(labels)}, {rows}, {columns});"
+        )
+        self.out("    if (bad >= 0) {")
+        self.out(f"        info[1] = {number}, info[2] = bad;")
+        self.out(f"        info[3] = (int64_t){self._pointer(labels)}[bad];")
+        self.out("        return JG_LABEL;")
+        self.out("    }")
+        self.out("}")
+
+    # -- the entry ---------------------------------------------------------------------------
+    def _entry(self) -> None:
+        self.out("", 0)
+        head = f"static int64_t segment_{self.number}("
+        self.out(head + "const jg_host *host, intptr_t args, intptr_t outs, char *scratch,", 0)
+        self.out(" " * len(head) + "int64_t *info)", 0)
+        self.out("{", 0)
+        self._read_arguments()
+        self._lengths_and_checks()
+        self._plan()
+        for number, item in enumerate(self.segment.items):
+            if isinstance(item, Cluster):
+                self._call(self.segment.kernels[number])
+            elif isinstance(item, Product):
+                self._product(item)
+            else:
+                self._label_check(item)
+        self.out("return JG_OK;")
+        self.out("}", 0)
+
+    def _read_arguments(self) -> None:
+        for k, v in enumerate(self.segment.slots):
+            dtype, nd = v.type.dtype, v.type.ndim
+            code = "JG_" + dtypes.TAGS[dtype].upper().replace("B8", "BOOL")
+            item = dtypes.NUMPY[dtype].itemsize
+            self.out(f"const jg_array *in{k} = jg_argument(host, args, {k}, {code}, {nd}, {item});")
+        conditions: list[str] = []
+        for k, v in enumerate(self.segment.slots):
+            wrong = [f"!in{k}"]
+            wrong += [f"in{k}->dim[{i}] != 1" for i, b in enumerate(v.type.broadcastable) if b]
+            conditions.append(" || ".join(wrong))
+        for k, condition in enumerate(conditions):
+            self.out(f"if ({condition}) {{")
+            self.out(f"    info[1] = {k};")
+            self.out("    return JG_ARGUMENT;")
+            self.out("}")
+        for k, v in enumerate(self.segment.slots):
+            c = _C[v.type.dtype]
+            self.out(f"const {c} *a{k} = (const {c} *)in{k}->data;")
+            self.out(f"(void)a{k};")
+
+    def _lengths_and_checks(self) -> None:
+        """Define the lengths, then test what must hold of them."""
+        segment = self.segment
+        scalars = Builder(segment.lengths, _host_buffers(segment), _numbered("v"))
+        # Defining a symbol may bring in others, so the list can grow while it is walked.
+        position = 0
+        while position < len(segment.lengths.symbols):
+            self._define(segment.lengths.symbols[position], scalars)
+            position += 1
+        self.headers |= scalars.headers
+        for k, check in enumerate(segment.checks):
+            self._check(k, check)
+
+    def _define(self, symbol: Symbol, scalars: Builder) -> None:
+        v = symbol.variable
+        lengths = self.segment.lengths
+        if v.owner is not None and isinstance(v.owner.op, ShapeI) and v.owner.inputs[0] in lengths.slot_number:
+            k = lengths.slot_number[v.owner.inputs[0]]
+            text = f"in{k}->dim[{v.owner.op.i}]"
+        else:
+            before = len(scalars.body)
+            atom = scalars.value(v, ())
+            emitter = Emitter(Kernel("", tuple(scalars.body[before:]), (), ()))
+            emitter.uses = {}  # every value gets its own line
+            for s in scalars.body[before:]:
+                emitter.statement(s, 1, ())
+            if emitter.lines:
+                self.out("\n".join(emitter.lines), 0)
+            text = literal(atom) if isinstance(atom, Number) else atom.name
+        self.out(f"const {_C[symbol.dtype]} {symbol.name} = {text};")
+        self.out(f"(void){symbol.name};")
+
+    def _check(self, number: int, check: Check) -> None:
+        left, right = _length_text(check.left), _length_text(check.right)
+        condition = {
+            "equal": f"{left} != {right}",
+            "index": f"{left} < 0 || {left} >= {right}",
+            "count": f"{left} < 0",
+            "some": f"{left} <= 0",
+        }[check.kind]
+        self.out(f"if ({condition}) {{")
+        self.out(f"    info[1] = {number}, info[2] = {left}, info[3] = {right};")
+        self.out("    return JG_CHECK;")
+        self.out("}")
+
+    def _plan(self) -> None:
+        """Say what outputs and scratch are needed, unless they are there already."""
+        segment = self.segment
+        offset = "0"
+        for b in [*segment.scratch, *self._wide()]:
+            self.out(f"const int64_t {b.name}_at = {offset};")
+            size = poly_text(_product(b.dims))
+            item = dtypes.NUMPY[b.dtype].itemsize
+            offset = f"{b.name}_at + jg_round_up({item} * ({size}))"
+        self.out(f"const int64_t need = {offset};")
+        fits = ["!outs", "info[0] < need"]
+        for k, v in enumerate(segment.outputs):
+            dims = segment.buffers[v].dims
+            if dims:
+                self.out(f"const int64_t out{k}[] = {{{', '.join(map(poly_text, dims))}}};")
+                fits.append(f"!jg_output_fits(host, outs, {k}, {len(dims)}, out{k})")
+        self.out(f"if ({' || '.join(fits)}) {{")
+        self.out("    info[4] = need;")
+        at = 5
+        for k, v in enumerate(segment.outputs):
+            for axis in range(v.type.ndim):
+                self.out(f"    info[{at}] = out{k}[{axis}];")
+                at += 1
+        self.out("    return JG_PLAN;")
+        self.out("}")
+        for k, v in enumerate(segment.outputs):
+            c = _C[v.type.dtype]
+            self.out(f"{c} *z{k} = ({c} *)jg_output(host, outs, {k});")
+        for b in segment.scratch:
+            self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
+        self.out("(void)scratch;")
+
+    def _wide(self) -> list[Buffer]:
+        found: dict[str, Buffer] = {}
+        for kernel in self.segment.kernels.values():
+            for b in kernel.buffers:
+                if b.kind == "wide":
+                    found[b.name] = b
+        return list(found.values())
+
+
+def _host_buffers(segment: Segment) -> dict[Any, Buffer]:
+    return {v: segment.buffers[v] for v in segment.slots}
+
+
+def _numbered(prefix: str) -> Any:
+    numbers = iter(range(10**9))
+    return lambda: f"{prefix}{next(numbers)}"
+
+
+def _pair(b: Buffer, transposed: int) -> tuple[str, str]:
+    rows, cols = map(poly_text, b.dims)
+    return (cols, rows) if transposed else (rows, cols)
+
+
+def _product(dims: Iterable[Poly]) -> Poly:
+    total = Poly.const(1)
+    for n in dims:
+        total = total * n
+    return total
+
+
+def _work(loop: For | Blocks) -> str:
+    """Elements of one iteration: the extents of the loops inside, multiplied along the deepest."""
+    best = Poly.const(1)
+    depth = 0
+
+    def descend(body: Sequence[Any], total: Poly, level: int) -> None:
+        nonlocal best, depth
+        for s in body:
+            if isinstance(s, (For, Blocks)):
+                inner = total * s.extent
+                if level + 1 > depth:
+                    best, depth = inner, level + 1
+                descend(s.body, inner, level + 1)
+
+    descend(loop.body, Poly.const(1), 0)
+    return poly_text(best)
+
+
+def _length_text(length: Length) -> str:
+    return str(length) if isinstance(length, int) else length.name
+
+
+def emit_library(segments: Sequence[Segment]) -> str:
+    """The whole C file: headers, kernels, one entry function for all segments."""
+    emitters = [EntryEmitter(s, k) for k, s in enumerate(segments)]
+    bodies = [e.run() for e in emitters]
+    headers = set().union(*(e.headers for e in emitters)) if emitters else {"jg_abi.h"}
+    headers |= {"jg_abi.h", "jg_pool.h"}
+    lines = ["#define JG_POOL_IMPLEMENTATION"]
+    lines += [f'#include "{h}"' for h in sorted(headers)]
+    cases = "".join(
+        f"    case {k}: return segment_{k}(host, args, outs, scratch, info);\n"
+        for k in range(len(segments))
+    )
+    head = "int64_t jg_entry("
+    entry = (
+        f"\nJG_EXPORT {head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,\n"
+        f"                           void *scratch, int64_t *info);\n"
+        f"{head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,\n"
+        f"{' ' * len(head)}int64_t *info)\n{{\n"
+        f"    switch (segment) {{\n{cases}    default: return -1;\n    }}\n}}\n"
+    )
+    return "\n".join(lines) + "\n\n" + "\n".join(bodies) + entry
+
+
+__all__ = ["EntryEmitter", "Let", "Ref", "emit_library", "parameter"]

@@ -1,0 +1,314 @@
+"""Which values are computed in which loop.
+
+Every value that must lie in memory is a *root*: a function output, what BLAS or Python reads, a
+reduction, an expensive value that several loops need. Roots over the same index space that do
+not wait for each other share a loop. A root that needs, row by row, what an earlier reduction of
+the same rows gives (softmax, normalisation) becomes a further *stage* inside the rows' loop.
+Every decision is written down in `Cluster.why`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from jitgraph.cgen.build import VIEWS, Builder, Index
+from jitgraph.cgen.ir import Buffer, Poly
+from jitgraph.cgen.lengths import Length, Lengths
+from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.index import IncSubtensor
+from jitgraph.ops.join import Join
+from jitgraph.ops.linalg import Dot
+from jitgraph.ops.nnet import Pick
+from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.shape import DimShuffle, MakeVector, Reshape
+
+LOOPS = ("i", "j", "k", "l", "p", "q", "r", "s")
+# A value dearer than this is kept rather than computed again by a second reader. Units: one
+# addition; a call of a vector function counts as 16, a division or root as 4.
+DEAR = 8
+
+
+def own_cost(node: Apply) -> int:
+    if not isinstance(node.op, Elementwise):
+        return 0
+    scalar = node.op.scalar
+    if scalar.header and scalar.header not in ("jg_arith.h", "jg_round.h"):
+        return 16
+    return 4 if scalar.name in ("true_div", "inv", "sqrt", "int_div", "mod") else 1
+
+
+@dataclass(eq=False)
+class Root:
+    """One value that gets memory: what is computed (`source`), over which space, stored where."""
+
+    variable: Variable  # whose memory is written
+    source: Variable  # the element that is evaluated in the loop
+    space: tuple[Length, ...]
+    axes: tuple[int, ...] | None = None  # reduced axes, None for a plain store
+    # index of the loop -> index in the memory of `variable`
+    place: Callable[[Index], Index] | None = None
+    add: bool = False  # add to what is there instead of storing
+    alone: bool = False  # never shares a loop
+    node: Apply | None = None
+
+    @property
+    def first_reduced(self) -> int:
+        """The depth of the first reduced loop if they are the innermost, 0 if they are not."""
+        rank = len(self.space)
+        if self.axes is None:
+            return rank
+        suffix = tuple(range(rank - len(self.axes), rank))
+        return self.axes[0] if self.axes == suffix and self.axes else (rank if not self.axes else 0)
+
+    @property
+    def is_suffix(self) -> bool:
+        rank = len(self.space)
+        return self.axes is None or self.axes == tuple(range(rank - len(self.axes), rank))
+
+
+@dataclass(eq=False)
+class Stage:
+    space: tuple[Length, ...]
+    roots: list[Root] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Cluster:
+    """Loops that run together: `shared` outer loops around one or more stages."""
+
+    stages: list[Stage]
+    shared: int
+    reads: set[Variable] = field(default_factory=set)
+    why: list[str] = field(default_factory=list)
+
+    def roots(self) -> Iterable[Root]:
+        for stage in self.stages:
+            yield from stage.roots
+
+
+@dataclass(eq=False)
+class Product:
+    """A matrix product by BLAS: out = op(a) · op(b)."""
+
+    node: Apply
+    a: Variable
+    b: Variable
+    transpose_a: bool
+    transpose_b: bool
+
+
+@dataclass(eq=False)
+class LabelCheck:
+    """Every label must name a column of x; checked before the labels are used."""
+
+    node: Apply
+    labels: Variable
+
+
+Item = Cluster | Product | LabelCheck
+
+
+def materialised(
+    order: Sequence[Apply], outputs: Iterable[Variable], fusion: bool
+) -> set[Variable]:
+    """The variables of a segment that get memory."""
+    result = set(outputs)
+    readers: dict[Variable, list[Apply]] = {}
+    for node in order:
+        for v in dict.fromkeys(node.inputs):
+            readers.setdefault(v, []).append(node)
+    cost: dict[Variable, int] = {}
+    for node in order:
+        op = node.op
+        for v in node.inputs:
+            if _needs_memory(node, v):
+                result.add(v)
+        if isinstance(op, (Reduce, ArgReduce, Dot, Join, IncSubtensor, MakeVector)):
+            result.update(node.outputs)
+        inlined = sum(cost.get(v, 0) for v in set(node.inputs) if v not in result)
+        for out in node.outputs:
+            cost[out] = own_cost(node) + inlined
+            uses = readers.get(out, [])
+            again = len(uses) > 1 or any(_stretches(r) for r in uses)
+            if isinstance(op, Elementwise) and (not fusion or (again and cost[out] >= DEAR)):
+                result.add(out)
+            if out in result:
+                cost[out] = 0
+    return {v for v in result if v.owner is not None}
+
+
+def _needs_memory(node: Apply, v: Variable) -> bool:
+    if isinstance(node.op, Reshape):
+        return v is node.inputs[0]
+    if isinstance(node.op, Pick):
+        return v is node.inputs[1] or isinstance(getattr(v.owner, "op", None), (Reduce, Dot))
+    if isinstance(node.op, Dot):
+        return not _is_transpose(v)
+    return v.owner is not None and isinstance(v.owner.op, MakeVector)
+
+
+def _stretches(node: Apply) -> bool:
+    return isinstance(node.op, DimShuffle) and "x" in node.op.new_order and bool(node.op.kept)
+
+
+def _is_transpose(v: Variable) -> bool:
+    return (
+        v.owner is not None
+        and isinstance(v.owner.op, DimShuffle)
+        and v.owner.op.new_order == (1, 0)
+        and (v.owner.inputs[0].owner is None or isinstance(v.owner.inputs[0].owner.op, Dot))
+    )
+
+
+def loop_index(space: Sequence[Length]) -> Index:
+    """The loop variables of a space; an axis of length 1 needs none."""
+    return tuple(
+        Poly() if n == 1 and isinstance(n, int) else Poly.name(LOOPS[axis])
+        for axis, n in enumerate(space)
+    )
+
+
+class Fuser:
+    """Places roots one after another, each as early as what it reads allows."""
+
+    def __init__(self, lengths: Lengths, buffers: dict[Variable, Buffer], fusion: bool):
+        self.lengths = lengths
+        self.buffers = buffers
+        self.fusion = fusion
+        self.items: list[Item] = []
+        # where a variable is produced: (item, stage) of its last writer
+        self.place: dict[Variable, tuple[int, int]] = {}
+        self.root_of: dict[Variable, Root] = {}
+
+    # -- placing --
+    def add(self, root: Root) -> None:
+        root.space = tuple(self.lengths.find(n) for n in root.space)
+        reads = self._reads(root)
+        where = None
+        if self.fusion and not root.alone:
+            where = self._join(root, reads) or self._follow(root, reads)
+        if where is None:
+            self.items.append(Cluster([Stage(root.space, [root])], self._limit(root)))
+            where = (len(self.items) - 1, 0)
+        cluster = self.items[where[0]]
+        assert isinstance(cluster, Cluster)
+        cluster.reads.update(v for v, _ in reads)
+        self.place[root.variable] = where
+        self.root_of[root.variable] = root
+
+    def add_item(self, item: Item, produces: Iterable[Variable] = ()) -> None:
+        self.items.append(item)
+        for v in produces:
+            self.place[v] = (len(self.items) - 1, 0)
+
+    def _limit(self, root: Root) -> int:
+        return root.first_reduced if root.is_suffix else 0
+
+    def _reads(self, root: Root) -> list[tuple[Variable, Index]]:
+        """What the root loads, were it alone in its loop."""
+        counter = iter(range(10**9))
+        builder = Builder(self.lengths, self.buffers, lambda: f"t{next(counter)}")
+        index = loop_index(root.space)
+        builder.produced = {root.source: index} if root.axes is None else {}
+        builder.value(root.source, index)
+        return builder.reads
+
+    def _join(self, root: Root, reads: list[tuple[Variable, Index]]) -> tuple[int, int] | None:
+        """An existing stage over the same space in which everything read is at hand."""
+        index = loop_index(root.space)
+        earliest = max((self.place[v][0] for v, _ in reads if v in self.place), default=-1)
+        for number in range(len(self.items) - 1, max(earliest, 0) - 1, -1):
+            cluster = self.items[number]
+            if not isinstance(cluster, Cluster) or not self._shares(cluster, root, reads):
+                continue
+            for s, stage in enumerate(cluster.stages):
+                if self.lengths.same(stage.space, root.space) and self._at_hand(
+                    root, reads, number, s, index
+                ):
+                    if len(cluster.stages) == 1:
+                        cluster.shared = min(cluster.shared, self._limit(root))
+                    elif self._limit(root) < cluster.shared:
+                        continue
+                    stage.roots.append(root)
+                    return number, s
+        return None
+
+    def _shares(
+        self, cluster: Cluster, root: Root, reads: Sequence[tuple[Variable, Index]]
+    ) -> bool:
+        if any(r.alone for r in cluster.roots()):
+            return False
+        mine = {v for v, _ in reads}
+        return (
+            not root.space
+            or bool(mine & cluster.reads)
+            or any(r.variable in mine for r in cluster.roots())
+        )
+
+    def _at_hand(
+        self,
+        root: Root,
+        reads: Sequence[tuple[Variable, Index]],
+        number: int,
+        stage: int,
+        index: Index,
+    ) -> bool:
+        cluster = self.items[number]
+        assert isinstance(cluster, Cluster)
+        for v, at in reads:
+            if v not in self.place:
+                continue
+            item, its_stage = self.place[v]
+            if item < number:
+                continue
+            producer = self.root_of.get(v)
+            if item > number or producer is None:
+                return False
+            if its_stage == stage:
+                if producer.axes is not None or at != index:
+                    return False
+            elif its_stage > stage or not self._row_by_row(cluster.shared, at, index):
+                return False
+        return True
+
+    @staticmethod
+    def _row_by_row(shared: int, at: Index, index: Index) -> bool:
+        return shared > 0 and len(at) >= shared and at[:shared] == index[:shared]
+
+    def _follow(self, root: Root, reads: list[tuple[Variable, Index]]) -> tuple[int, int] | None:
+        """A new last stage of the cluster whose reduction the root waits for."""
+        number = max((self.place[v][0] for v, _ in reads if v in self.place), default=-1)
+        if number < 0:
+            return None
+        cluster = self.items[number]
+        if not isinstance(cluster, Cluster) or any(r.alone for r in cluster.roots()):
+            return None
+        index = loop_index(root.space)
+        shared = min(cluster.shared, self._limit(root), len(root.space))
+        while shared and not self.lengths.same(
+            cluster.stages[0].space[:shared], root.space[:shared]
+        ):
+            shared -= 1
+        if not shared or not any(not isinstance(n, int) or n > 1 for n in root.space[:shared]):
+            return None
+        for v, at in reads:
+            if v in self.place and self.place[v][0] == number:
+                producer = self.root_of.get(v)
+                if producer is None or not self._row_by_row(shared, at, index):
+                    return None
+        cluster.shared = shared
+        cluster.stages.append(Stage(root.space, [root]))
+        cluster.why.append(
+            f"stage {len(cluster.stages) - 1} waits, row by row, for a reduction of the same rows"
+        )
+        return number, len(cluster.stages) - 1
+
+
+def is_view(node: Apply) -> bool:
+    return isinstance(node.op, VIEWS)
+
+
+def is_large_constant(v: Variable) -> bool:
+    return isinstance(v, Constant) and v.data.size > 1

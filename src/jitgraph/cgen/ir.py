@@ -1,0 +1,252 @@
+"""Loops between graph and C: a small tree of frozen nodes that the emitter prints as it stands.
+
+Index arithmetic is kept as polynomials over loop variables and lengths (`i*m + j`), so two
+ways to write the same address are the same value. Scalar expressions name the graph's own
+scalar functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitgraph.ops.scalar import ScalarFunction
+
+Monomial = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Poly:
+    """A sum of integer multiples of products of names; `terms` is sorted, without zeros."""
+
+    terms: tuple[tuple[Monomial, int], ...] = ()
+
+    @staticmethod
+    def of(terms: Mapping[Monomial, int]) -> Poly:
+        return Poly(tuple(sorted((m, c) for m, c in terms.items() if c)))
+
+    @staticmethod
+    def const(value: int) -> Poly:
+        return Poly.of({(): int(value)})
+
+    @staticmethod
+    def name(name: str) -> Poly:
+        return Poly.of({(name,): 1})
+
+    def __add__(self, other: Poly) -> Poly:
+        total = dict(self.terms)
+        for m, c in other.terms:
+            total[m] = total.get(m, 0) + c
+        return Poly.of(total)
+
+    def __mul__(self, other: Poly) -> Poly:
+        total: dict[Monomial, int] = {}
+        for m, c in self.terms:
+            for n, d in other.terms:
+                key = tuple(sorted(m + n))
+                total[key] = total.get(key, 0) + c * d
+        return Poly.of(total)
+
+    def scaled(self, factor: int) -> Poly:
+        return Poly.of({m: c * factor for m, c in self.terms})
+
+    def names(self) -> set[str]:
+        return {n for m, _ in self.terms for n in m}
+
+    def replaced(self, values: Mapping[str, Poly]) -> Poly:
+        if not self.names() & values.keys():
+            return self
+        total = Poly()
+        for m, c in self.terms:
+            product = Poly.const(c)
+            for n in m:
+                product = product * values.get(n, Poly.name(n))
+            total = total + product
+        return total
+
+    def as_int(self) -> int | None:
+        if not self.terms:
+            return 0
+        return self.terms[0][1] if len(self.terms) == 1 and not self.terms[0][0] else None
+
+
+ZERO = Poly()
+ONE = Poly.const(1)
+
+
+# -- values: what a Let may compute --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array in memory, C-contiguous: argument, output, scratch, constant, or one row."""
+
+    name: str
+    dtype: str
+    dims: tuple[Poly, ...]
+    kind: str  # "in" | "out" | "scratch" | "const" | "row" | "partial"
+
+    def address(self, index: Iterable[Poly]) -> Poly:
+        """The offset of an element, in elements."""
+        total = ZERO
+        for i, n in zip(index, self.dims, strict=True):
+            total = total * n + i
+        return total
+
+
+@dataclass(frozen=True)
+class Ref:
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A literal; `value` is a Python int, bool or float of exactly this dtype."""
+
+    value: Any
+    dtype: str
+
+    def key(self) -> tuple[str, str]:
+        """Identity by bits: -0.0 is not 0.0, and nan is itself."""
+        return (self.dtype, self.value.hex() if isinstance(self.value, float) else str(self.value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+
+@dataclass(frozen=True)
+class Load:
+    buffer: Buffer
+    at: Poly
+    dtype: str
+
+
+@dataclass(frozen=True)
+class IndexValue:
+    """An index polynomial as a number."""
+
+    value: Poly
+    dtype: str = "int64"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A scalar function on atoms, already converted to the dtypes it wants."""
+
+    function: ScalarFunction
+    operands: tuple[Ref | Number, ...]
+    dtype: str
+
+
+Atom = Ref | Number
+Value = Atom | Load | IndexValue | Call
+
+
+# -- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Let:
+    name: str
+    dtype: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Store:
+    buffer: Buffer
+    at: Poly
+    value: Atom
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A running result in a local variable, combined by `kind`."""
+
+    name: str
+    kind: str  # sum prod max min any all argmax argmin
+    dtype: str
+    position: str = ""  # the companion variable of argmax and argmin
+
+
+@dataclass(frozen=True)
+class Init:
+    acc: Accumulator
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """acc <- acc (kind) value, within a loop; `position` for argmax and argmin."""
+
+    acc: Accumulator
+    value: Atom
+    position: Poly = ZERO
+
+
+@dataclass(frozen=True)
+class AccumulateAt:
+    """buffer[at] <- buffer[at] (kind) value."""
+
+    buffer: Buffer
+    at: Poly
+    kind: str
+    value: Atom
+
+
+@dataclass(frozen=True)
+class For:
+    """`for var in range(begin, end)`; begin is 0 unless the loop is a part of a split one."""
+
+    var: str
+    extent: Poly
+    body: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A loop run in blocks of JG_BLOCK; each (accumulator, value) is folded block by block."""
+
+    var: str
+    extent: Poly
+    body: tuple[Any, ...]
+    folds: tuple[Accumulate, ...]
+
+
+@dataclass(frozen=True)
+class Comment:
+    text: str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One loop nest as a C function.
+
+    `split`: how its outermost loop may be divided among threads: "rows" (iterations are
+    independent), "chunks" (each chunk leaves a partial result, folded afterwards in order),
+    or "" (not at all). `work` is the number of elements of one outermost iteration.
+    """
+
+    name: str
+    body: tuple[Any, ...]
+    buffers: tuple[Buffer, ...]
+    lengths: tuple[str, ...]
+    comment: tuple[str, ...] = ()
+    split: str = ""
+    rows: tuple[Buffer, ...] = ()  # private row buffers
+    partials: tuple[tuple[Accumulator, Buffer, Poly], ...] = ()  # chunked results and their target
+    headers: frozenset[str] = field(default_factory=frozenset)
+
+
+def walk(statements: Iterable[Any]) -> Iterable[Any]:
+    """Every statement, outer ones first."""
+    for s in statements:
+        yield s
+        if isinstance(s, (For, Blocks)):
+            yield from walk(s.body)
+            if isinstance(s, Blocks):
+                yield from s.folds

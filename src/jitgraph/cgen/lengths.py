@@ -1,0 +1,236 @@
+"""Lengths of axes as symbols, and the scalars they are computed from.
+
+Every length in a program is an int or a `Symbol`: a scalar of the graph that can be computed
+before any loop runs, from the shapes of the arguments and from 0-d arguments. Two lengths
+that the run-time checks make equal become one symbol, so loops over them can be fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jitgraph import dtypes
+from jitgraph.cgen.ir import Poly
+from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.shape import ShapeI
+
+
+class NotHostScalar(Exception):
+    """A scalar needs an array computation, so it is not known before the loops run."""
+
+    def __init__(self, variable: Variable):
+        super().__init__(str(variable))
+        self.variable = variable
+
+
+@dataclass(eq=False)
+class Symbol:
+    """A length or other host scalar: `name` in the C text, defined by `variable`."""
+
+    name: str
+    variable: Variable
+    dtype: str = "int64"
+
+
+Length = int | Symbol
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must hold of two lengths when the function runs, and the node that demands it."""
+
+    left: Length
+    right: Length
+    node: Apply
+    what: str
+    kind: str = "equal"  # or "index": 0 <= left < right; "count": left >= 0; "some": left > 0
+
+
+class Lengths:
+    """The lengths of every variable of a segment, made on demand from its leaves."""
+
+    def __init__(self, slots: Sequence[Variable]):
+        self.slots = list(slots)
+        self.slot_number = {v: i for i, v in enumerate(slots)}
+        self.shapes: dict[Variable, tuple[Length, ...]] = {}
+        self.by_key: dict[Any, Length] = {}
+        self.symbols: list[Symbol] = []  # in order of definition
+        self.checks: list[Check] = []
+        self.parent: dict[int, Length] = {}
+        self._keys: dict[Variable, Any] = {}
+        self._keepalive: list[Variable] = []
+
+    # -- shapes --
+    def shape(self, variable: Variable) -> tuple[Length, ...]:
+        found = self.shapes.get(variable)
+        if found is None:
+            found = self.shapes[variable] = self._shape(variable)
+        return tuple(self.find(n) for n in found)
+
+    def _shape(self, variable: Variable) -> tuple[Length, ...]:
+        if variable in self.slot_number:
+            return tuple(
+                1 if fixed else self._axis(variable, axis)
+                for axis, fixed in enumerate(variable.type.broadcastable)
+            )
+        if isinstance(variable, Constant):
+            return tuple(int(n) for n in variable.data.shape)
+        node = variable.owner
+        assert node is not None, f"{variable} is not an input of the segment"
+        given = [tuple(self._as_graph(n) for n in self.shape(v)) for v in node.inputs]
+        results = node.op.infer_shape(node, given)
+        if results is None:
+            raise NotHostScalar(variable)
+        for out, result in zip(node.outputs, results, strict=True):
+            self.shapes[out] = tuple(
+                1 if fixed else self.length(n)
+                for n, fixed in zip(result, out.type.broadcastable, strict=True)
+            )
+        return self.shapes[variable]
+
+    def _axis(self, variable: Variable, axis: int) -> Length:
+        key = ("shape", self.slot_number[variable], axis)
+        if key not in self.by_key:
+            scalar = ShapeI(axis)(variable)
+            self._keepalive.append(scalar)
+            self.by_key[key] = self._new_symbol(scalar)
+        return self.by_key[key]
+
+    def _new_symbol(self, variable: Variable) -> Symbol:
+        symbol = Symbol(f"n{len(self.symbols)}", variable, variable.type.dtype)
+        self.symbols.append(symbol)
+        return symbol
+
+    @staticmethod
+    def _as_graph(length: Length) -> Any:
+        return length if isinstance(length, int) else length.variable
+
+    # -- scalars --
+    def length(self, value: Any) -> Length:
+        """An int, or the symbol of a host scalar; equal computations give the same symbol."""
+        if isinstance(value, int):
+            return value
+        if not isinstance(value, Variable):
+            return int(value)
+        key = self.key(value)
+        if key[0] == "const":
+            return int(key[2])
+        if key[0] == "length":
+            return self.find(next(s for s in self.symbols if s.name == key[1]))
+        if key not in self.by_key:
+            self.by_key[key] = self._new_symbol(value)
+            self._keepalive.append(value)
+        return self.find(self.by_key[key])
+
+    def key(self, variable: Variable) -> Any:
+        """What a host scalar computes, as a value; NotHostScalar if it is none."""
+        if variable in self._keys:
+            return self._keys[variable]
+        result = self._key(variable)
+        self._keys[variable] = result
+        return result
+
+    def _key(self, variable: Variable) -> Any:
+        if isinstance(variable, Constant) and variable.data.size == 1:
+            return ("const", variable.type.dtype, variable.data.flat[0].item())
+        if variable in self.slot_number:
+            if variable.type.ndim:
+                raise NotHostScalar(variable)
+            return ("item", self.slot_number[variable])
+        node = variable.owner
+        if node is None or variable.type.ndim:
+            raise NotHostScalar(variable)
+        if isinstance(node.op, ShapeI):
+            length = self.shape(node.inputs[0])[node.op.i]
+            return ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
+        if isinstance(node.op, Elementwise):
+            return self._function_key(node, variable)
+        raise NotHostScalar(variable)
+
+    def _function_key(self, node: Apply, variable: Variable) -> Any:
+        keys = [self.key(v) for v in node.inputs]
+        name, dtype = node.op.scalar_name, variable.type.dtype
+        if all(k[0] == "const" for k in keys):
+            arrays = [dtypes.NUMPY[k[1]].type(k[2]).reshape(()) for k in keys]
+            return ("const", dtype, node.op.evaluate(*arrays)[0].item())
+        if dtype == "int64":
+            simpler = _identity(name, keys)
+            if simpler is not None and self._dtype_of(simpler) == "int64":
+                return simpler
+        return ("call", name, dtype, *keys)
+
+    def _dtype_of(self, key: Any) -> str:
+        if key[0] == "const":
+            return key[1]
+        if key[0] == "item":
+            return self.slots[key[1]].type.dtype
+        return "int64" if key[0] == "length" else key[2]
+
+    # -- equality learnt from checks --
+    def find(self, length: Length) -> Length:
+        while isinstance(length, Symbol) and id(length) in self.parent:
+            length = self.parent[id(length)]
+        return length
+
+    def require_equal(self, a: Length, b: Length, node: Apply, what: str) -> None:
+        """Record that a == b must hold; from now on both are one length."""
+        a, b = self.find(a), self.find(b)
+        if a is b or (isinstance(a, int) and isinstance(b, int) and a == b):
+            return
+        self.checks.append(Check(a, b, node, what))
+        if isinstance(b, Symbol) and (
+            isinstance(a, int) or self.symbols.index(a) < self.symbols.index(b)
+        ):
+            self.parent[id(b)] = a
+        elif isinstance(a, Symbol):
+            self.parent[id(a)] = b
+
+    def require(self, kind: str, left: Length, right: Length, node: Apply, what: str) -> None:
+        """Record a check other than equality, unless it is decided already."""
+        left, right = self.find(left), self.find(right)
+        if isinstance(left, int):
+            decided = {
+                "count": left >= 0,
+                "some": left > 0,
+                "index": isinstance(right, int) and 0 <= left < right,
+            }[kind]
+            if decided:
+                return
+        self.checks.append(Check(left, right, node, what, kind))
+
+    def poly(self, length: Length) -> Poly:
+        length = self.find(length)
+        return Poly.const(length) if isinstance(length, int) else Poly.name(length.name)
+
+    def same(self, a: Iterable[Length], b: Iterable[Length]) -> bool:
+        left, right = [self.find(x) for x in a], [self.find(x) for x in b]
+        return len(left) == len(right) and all(
+            x is y or (isinstance(x, int) and isinstance(y, int) and x == y)
+            for x, y in zip(left, right, strict=True)
+        )
+
+
+def _identity(name: str, keys: list[Any]) -> Any:
+    """x * 1, x + 0, x - 0, x // 1, cast of int64 and the like."""
+
+    def is_const(k: Any, value: int) -> bool:
+        return k[0] == "const" and k[2] == value
+
+    if name.startswith("cast{") or (name in ("add", "mul") and len(keys) == 1):
+        return keys[0]
+    if len(keys) != 2:
+        return None
+    a, b = keys
+    neutral = {"mul": 1, "add": 0}.get(name)
+    if neutral is not None:
+        return b if is_const(a, neutral) else a if is_const(b, neutral) else None
+    if name in ("int_div", "sub"):
+        return a if is_const(b, 1 if name == "int_div" else 0) else None
+    if name == "maximum" and is_const(b, 0) and a[0] == "length":
+        return a  # a length is never negative
+    if name == "maximum" and is_const(a, 0) and b[0] == "length":
+        return b
+    return None

@@ -1,0 +1,207 @@
+"""A graph as a program: compiled segments with NumPy steps between them, over numbered slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitgraph.cgen.entry import emit_library
+from jitgraph.cgen.lengths import NotHostScalar
+from jitgraph.cgen.segment import Segment, is_compiled
+from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
+
+
+@dataclass
+class Plan:
+    """The stages of a program: for each, one segment (or None) and the Python steps after it."""
+
+    inputs: list[Variable]
+    outputs: list[Variable]
+    segments: list[Segment | None]
+    steps: list[list[Apply]]
+    slot_of: dict[Variable, int] = field(default_factory=dict)
+
+    def c_source(self) -> str:
+        return emit_library([s for s in self.segments if s is not None])
+
+    def metadata(self) -> dict[str, Any]:
+        """What the runtime needs, as plain data (no names, no lines of the user)."""
+        result: list[dict[str, Any]] = []
+        number = 0
+        for segment, steps in zip(self.segments, self.steps, strict=True):
+            if segment is not None:
+                result.append(self._segment(segment, number))
+                number += 1
+            result.extend(self._step(node) for node in steps)
+        return {
+            "slots": len(self.slot_of),
+            "inputs": len(self.inputs),
+            "steps": result,
+            "outputs": [self.slot_of[v] for v in self.outputs],
+        }
+
+    def _segment(self, segment: Segment, number: int) -> dict[str, Any]:
+        return {
+            "kind": "c",
+            "segment": number,
+            "in": [self.slot_of[v] for v in segment.slots],
+            "out": [self.slot_of[v] for v in segment.outputs],
+            "types": [[v.type.dtype, v.type.ndim] for v in segment.outputs],
+            "checks": [c.kind for c in segment.checks] + ["label"] * len(segment.labels),
+        }
+
+    def _step(self, node: Apply) -> dict[str, Any]:
+        return {
+            "kind": "numpy",
+            "op": node.op.token(),
+            "in": [self.slot_of[v] for v in node.inputs],
+            "out": [self.slot_of[v] for v in node.outputs],
+        }
+
+    def describe_check(self, step: int, number: int) -> tuple[Apply, str, str]:
+        """(node, what is wrong, kind) of a failed check, for the error message."""
+        segment = [s for s in self.segments if s is not None][step]
+        if number >= len(segment.checks):
+            return segment.labels[number - len(segment.checks)].node, "", "label"
+        check = segment.checks[number]
+        return check.node, check.what, check.kind
+
+    def step_nodes(self) -> list[Apply]:
+        return [node for steps in self.steps for node in steps]
+
+
+def make_plan(inputs: Sequence[Variable], outputs: Sequence[Variable], fusion: bool = True) -> Plan:
+    """Divide the graph from `inputs` (leaves and large constants) to `outputs` into stages."""
+    order = toposort(outputs)
+    waits: dict[Apply, set[Variable]] = {}
+    while True:
+        try:
+            return _divide(inputs, outputs, order, waits, fusion)
+        except _MustWait as wait:
+            known = waits.setdefault(wait.node, set())
+            if wait.variable in known:
+                raise AssertionError(f"{wait.node} waits for {wait.variable} in vain") from None
+            known.add(wait.variable)
+
+
+class _MustWait(Exception):
+    """The shape of a node's result depends on a value that is computed first."""
+
+    def __init__(self, node: Apply, variable: Variable):
+        super().__init__()
+        self.node = node
+        self.variable = variable
+
+
+def _divide(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    order: Sequence[Apply],
+    waits: dict[Apply, set[Variable]],
+    fusion: bool,
+) -> Plan:
+    stage = _stages(order, waits)
+    count = 1 + max(stage.values(), default=-1)
+    compiled: list[list[Apply]] = [[] for _ in range(count)]
+    steps: list[list[Apply]] = [[] for _ in range(count)]
+    for node in order:
+        (compiled if is_compiled(node) else steps)[stage[node]].append(node)
+    produced_in = {v: stage[n] for n in order if is_compiled(n) for v in n.outputs}
+    wanted = _wanted(outputs, order, stage, produced_in, waits)
+    plan = Plan(list(inputs), list(outputs), [], steps)
+    for v in inputs:
+        plan.slot_of[v] = len(plan.slot_of)
+    for number in range(count):
+        segment = None
+        if compiled[number]:
+            segment = _segment(compiled[number], wanted.get(number, []), waits, fusion)
+        plan.segments.append(segment)
+        made = list(segment.outputs) if segment else []
+        made += [v for node in steps[number] for v in node.outputs]
+        for v in made:
+            plan.slot_of.setdefault(v, len(plan.slot_of))
+    return plan
+
+
+def _stages(order: Sequence[Apply], waits: dict[Apply, set[Variable]]) -> dict[Apply, int]:
+    """C nodes run before the NumPy steps of their stage; what reads a step comes a stage later."""
+    stage: dict[Apply, int] = {}
+    for node in order:
+        here = 0
+        for v in node.inputs:
+            if v.owner is not None and v.owner in stage:
+                after_step = is_compiled(node) and not is_compiled(v.owner)
+                here = max(here, stage[v.owner] + after_step)
+        for v in waits.get(node, ()):
+            if v.owner is not None:
+                here = max(here, stage[v.owner] + 1)
+        stage[node] = here
+    return stage
+
+
+def _wanted(
+    outputs: Sequence[Variable],
+    order: Sequence[Apply],
+    stage: dict[Apply, int],
+    produced_in: dict[Variable, int],
+    waits: dict[Apply, set[Variable]],
+) -> dict[int, list[Variable]]:
+    """For each stage, the values its segment hands on: to NumPy steps, later stages, the caller."""
+    found: dict[Variable, None] = {}
+    for node in order:
+        for v in [*node.inputs, *waits.get(node, ())]:
+            if v in produced_in and (not is_compiled(node) or stage[node] > produced_in[v]):
+                found[v] = None
+    for v in outputs:
+        if v in produced_in:
+            found[v] = None
+    wanted: dict[int, list[Variable]] = {}
+    for v in found:
+        wanted.setdefault(produced_in[v], []).append(v)
+    return wanted
+
+
+def _segment(
+    nodes: list[Apply],
+    outputs: list[Variable],
+    waits: dict[Apply, set[Variable]],
+    fusion: bool,
+) -> Segment:
+    inside = {v for node in nodes for v in node.outputs}
+    slots: dict[Variable, None] = {}
+    for node in nodes:
+        for v in [*node.inputs, *waits.get(node, ())]:
+            if v not in inside and not _is_written_out(v):
+                slots[v] = None
+    try:
+        return Segment(list(slots), nodes, outputs, fusion)
+    except NotHostScalar as missing:
+        variable = missing.variable
+        node = _first_needing(nodes, variable)
+        raise _MustWait(node, variable) from None
+
+
+def _first_needing(nodes: Sequence[Apply], variable: Variable) -> Apply:
+    """The first node after the producer of `variable` whose shape cannot be told without it."""
+    from jitgraph.cgen import checks
+    from jitgraph.cgen.lengths import Lengths
+
+    inside = {v for node in nodes for v in node.outputs}
+    slots = {v for node in nodes for v in node.inputs if v not in inside}
+    lengths = Lengths(list(slots))
+    for node in nodes:
+        try:
+            checks.record(lengths, node)
+        except NotHostScalar:
+            return node
+    raise AssertionError(f"no node needs {variable}")
+
+
+def _is_written_out(v: Variable) -> bool:
+    """Small constants stand in the C text; larger ones are passed like arguments."""
+    return isinstance(v, Constant) and v.data.size <= 64
+
+
+def graph_inputs(outputs: Sequence[Variable]) -> list[Variable]:
+    return leaves(outputs)

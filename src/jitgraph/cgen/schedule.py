@@ -1,0 +1,203 @@
+"""Passes over a kernel, each a function Kernel -> Kernel: collapse loops, block reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jitgraph import dtypes
+from jitgraph.cgen.ir import (
+    ZERO,
+    Accumulate,
+    AccumulateAt,
+    Blocks,
+    Buffer,
+    For,
+    IndexValue,
+    Init,
+    Kernel,
+    Let,
+    Load,
+    Poly,
+    Store,
+    walk,
+)
+from jitgraph.cgen.lower import used_names
+
+BLOCKED_KINDS = ("sum", "prod", "max", "min")
+
+
+def collapse(kernel: Kernel) -> Kernel:
+    """Make one loop of two nested ones wherever every address counts through both."""
+    return replace(kernel, body=_map_loops(kernel.body, _collapse_pair))
+
+
+def _map_loops(body: Sequence[Any], change: Any) -> tuple[Any, ...]:
+    """Apply `change` to every For, inner ones first."""
+    result: list[Any] = []
+    for s in body:
+        if isinstance(s, For):
+            s = change(replace(s, body=_map_loops(s.body, change)))
+        result.append(s)
+    return tuple(result)
+
+
+def _collapse_pair(outer: For) -> For:
+    if len(outer.body) != 1 or not isinstance(outer.body[0], For):
+        return outer
+    inner = outer.body[0]
+    polys = list(_polys(inner.body))
+    if any(isinstance(s, For) for s in inner.body):
+        return outer
+    if not all(_counts_through(p, outer.var, inner.var, inner.extent) for p in polys):
+        return outer
+    values = {outer.var: ZERO, inner.var: Poly.name(outer.var)}
+    return For(outer.var, outer.extent * inner.extent, _replaced(inner.body, values))
+
+
+def _polys(body: Iterable[Any]) -> Iterable[Poly]:
+    for s in walk(tuple(body)):
+        if isinstance(s, Let):
+            if isinstance(s.value, Load):
+                yield s.value.at
+            elif isinstance(s.value, IndexValue):
+                yield s.value.value
+        elif isinstance(s, (Store, AccumulateAt)):
+            yield s.at
+        elif isinstance(s, Accumulate):
+            yield s.position
+        elif isinstance(s, For):
+            yield s.extent
+
+
+def _counts_through(p: Poly, outer: str, inner: str, n: Poly) -> bool:
+    """p depends on the two loop variables only as outer * n + inner, times something."""
+    with_outer = Poly.of({m: c for m, c in p.terms if outer in m})
+    with_inner = Poly.of({m: c for m, c in p.terms if inner in m})
+    if any(outer in m and inner in m for m, _ in p.terms):
+        return False
+    stride = Poly.of({_without(m, inner): c for m, c in with_inner.terms})
+    return with_outer == stride * n * Poly.name(outer)
+
+
+def _without(monomial: tuple[str, ...], name: str) -> tuple[str, ...]:
+    names = list(monomial)
+    names.remove(name)
+    return tuple(names)
+
+
+def _replaced(body: Sequence[Any], values: dict[str, Poly]) -> tuple[Any, ...]:
+    """The statements with index variables substituted."""
+    result: list[Any] = []
+    for s in body:
+        if isinstance(s, Let) and isinstance(s.value, Load):
+            s = replace(s, value=replace(s.value, at=s.value.at.replaced(values)))
+        elif isinstance(s, Let) and isinstance(s.value, IndexValue):
+            s = replace(s, value=replace(s.value, value=s.value.value.replaced(values)))
+        elif isinstance(s, (Store, AccumulateAt)):
+            s = replace(s, at=s.at.replaced(values))
+        elif isinstance(s, Accumulate):
+            s = replace(s, position=s.position.replaced(values))
+        elif isinstance(s, For):
+            s = replace(s, extent=s.extent.replaced(values), body=_replaced(s.body, values))
+        result.append(s)
+    return tuple(result)
+
+
+def block_reductions(kernel: Kernel) -> Kernel:
+    """Fold float results block by block, because in-order additions cannot be vectorised."""
+    return replace(kernel, body=_map_loops(kernel.body, _block))
+
+
+def _block(loop: For) -> Any:
+    folds = tuple(
+        s
+        for s in loop.body
+        if isinstance(s, Accumulate)
+        and s.acc.kind in BLOCKED_KINDS
+        and s.acc.dtype in dtypes.FLOATS
+    )
+    if not folds or any(isinstance(s, (For, Blocks)) for s in loop.body):
+        return loop
+    rest = tuple(s for s in loop.body if s not in folds)
+    return Blocks(loop.var, loop.extent, rest, folds)
+
+
+def drop_dead_lets(kernel: Kernel) -> Kernel:
+    """Remove values that nothing reads."""
+    body = kernel.body
+    while True:
+        smaller = _without_dead(body, used_names(body))
+        if smaller == body:
+            return replace(kernel, body=body)
+        body = smaller
+
+
+def _without_dead(body: Sequence[Any], used: set[str]) -> tuple[Any, ...]:
+    result: list[Any] = []
+    for s in body:
+        if isinstance(s, Let) and s.name not in used:
+            continue
+        if isinstance(s, (For, Blocks)):
+            s = replace(s, body=_without_dead(s.body, used))
+            if isinstance(s, For) and not s.body:
+                continue
+        result.append(s)
+    return tuple(result)
+
+
+def collect(kernel: Kernel) -> Kernel:
+    """List the buffers and lengths the kernel uses, in order of first use."""
+    buffers: dict[str, Buffer] = {}
+    names: dict[str, None] = {}
+    local: set[str] = set()
+
+    def note(p: Poly) -> None:
+        for n in sorted(p.names()):
+            names.setdefault(n)
+
+    for s in walk(kernel.body):
+        if isinstance(s, (For, Blocks)):
+            note(s.extent)
+            local.add(s.var)
+        elif isinstance(s, Let):
+            local.add(s.name)
+            if isinstance(s.value, Load):
+                buffers.setdefault(s.value.buffer.name, s.value.buffer)
+                note(s.value.at)
+            elif isinstance(s.value, IndexValue):
+                note(s.value.value)
+            elif hasattr(s.value, "operands"):
+                for a in s.value.operands:
+                    if hasattr(a, "name") and a.name.startswith("n"):
+                        names.setdefault(a.name)
+        elif isinstance(s, (Store, AccumulateAt)):
+            buffers.setdefault(s.buffer.name, s.buffer)
+            note(s.at)
+            _note_atom(s.value, names)
+        elif isinstance(s, Accumulate):
+            note(s.position)
+            _note_atom(s.value, names)
+        elif isinstance(s, Init) and s.acc.position:
+            local.add(s.acc.position)
+    for _, target, at in kernel.partials:
+        note(at)
+        del target
+    lengths = tuple(n for n in names if n not in local and n.startswith("n"))
+    return replace(kernel, buffers=tuple(buffers.values()), lengths=lengths)
+
+
+def _note_atom(atom: Any, names: dict[str, None]) -> None:
+    if hasattr(atom, "name") and atom.name.startswith("n"):
+        names.setdefault(atom.name)
+
+
+PASSES = (drop_dead_lets, collapse, block_reductions, collect)
+
+
+def schedule(kernel: Kernel) -> Kernel:
+    """All passes in order."""
+    for change in PASSES:
+        kernel = change(kernel)
+    return kernel

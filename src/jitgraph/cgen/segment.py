@@ -1,0 +1,331 @@
+"""One entry of a library: checks, then loops and matrix products in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitgraph import dtypes
+from jitgraph.cgen import checks as demands
+from jitgraph.cgen.build import Builder
+from jitgraph.cgen.fuse import (
+    Cluster,
+    Fuser,
+    Item,
+    LabelCheck,
+    Product,
+    Root,
+    is_large_constant,
+    is_view,
+    loop_index,
+    materialised,
+)
+from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
+from jitgraph.cgen.lengths import Check, Lengths
+from jitgraph.cgen.lower import ClusterLowering
+from jitgraph.cgen.schedule import schedule
+from jitgraph.graph import Apply, Constant, Variable, format_origin
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.index import IncSubtensor
+from jitgraph.ops.join import Join
+from jitgraph.ops.linalg import Dot
+from jitgraph.ops.nnet import Pick
+from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI
+
+FUSIBLE = (Elementwise, Reduce, ArgReduce, Join, IncSubtensor, MakeVector, ShapeI)
+
+
+def is_compiled(node: Apply) -> bool:
+    """Whether a node becomes C; all others are run as NumPy steps."""
+    if isinstance(node.op, Dot):
+        return node.outputs[0].type.dtype in dtypes.FLOATS
+    return isinstance(node.op, FUSIBLE) or (is_view(node) and not isinstance(node.op, Shape))
+
+
+@dataclass
+class Segment:
+    """A run of nodes that becomes one C entry, with everything the emitter needs."""
+
+    slots: list[Variable]
+    nodes: list[Apply]
+    outputs: list[Variable]
+    fusion: bool = True
+    lengths: Lengths = field(init=False)
+    buffers: dict[Variable, Buffer] = field(default_factory=dict)
+    constants: list[tuple[Buffer, Constant]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    kernels: dict[int, Kernel] = field(default_factory=dict)
+    scratch: list[Buffer] = field(default_factory=list)
+    labels: list[LabelCheck] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lengths = Lengths(self.slots)
+        for node in self.nodes:
+            demands.record(self.lengths, node)
+        memory = materialised(self.nodes, self.outputs, self.fusion)
+        self._name_buffers(memory)
+        self._place_roots(memory)
+        self._reuse_outputs(memory)
+        self._lower()
+
+    @property
+    def checks(self) -> list[Check]:
+        return self.lengths.checks
+
+    # -- memory --
+    def _buffer(self, name: str, v: Variable, kind: str) -> Buffer:
+        dims = tuple(map(self.lengths.poly, self.lengths.shape(v)))
+        return Buffer(name, v.type.dtype, dims, kind)
+
+    def _name_buffers(self, memory: set[Variable]) -> None:
+        for k, v in enumerate(self.slots):
+            self.buffers[v] = self._buffer(f"a{k}", v, "in")
+        for k, v in enumerate(self.outputs):
+            self.buffers[v] = self._buffer(f"z{k}", v, "out")
+        for node in self.nodes:
+            for v in node.inputs:
+                if is_large_constant(v) and v not in self.buffers:
+                    buffer = self._buffer(f"c{len(self.constants)}", v, "const")
+                    self.buffers[v] = buffer
+                    self.constants.append((buffer, v))  # type: ignore[arg-type]
+            for v in node.outputs:
+                if v in memory and v not in self.buffers:
+                    buffer = self._buffer(f"s{len(self.scratch)}", v, "scratch")
+                    self.buffers[v] = buffer
+                    self.scratch.append(buffer)
+
+    # -- roots --
+    def _place_roots(self, memory: set[Variable]) -> None:
+        self.fuser = Fuser(self.lengths, self.buffers, self.fusion)
+        self.items = self.fuser.items
+        for node in self.nodes:
+            if isinstance(node.op, Pick):
+                self._add_label_check(node)
+            for out in node.outputs:
+                if out in memory:
+                    self._add_roots(node, out)
+
+    def _add_label_check(self, node: Apply) -> None:
+        check = LabelCheck(node, node.inputs[1])
+        self.labels.append(check)
+        self.fuser.add_item(check, node.outputs)
+
+    def _add_roots(self, node: Apply, out: Variable) -> None:
+        op, shape = node.op, self.lengths.shape
+        if isinstance(op, Dot):
+            self.fuser.add_item(self._product(node), [out])
+        elif isinstance(op, (Reduce, ArgReduce)):
+            x = node.inputs[0]
+            self.fuser.add(Root(out, x, shape(x), axes=op.axes, node=node))
+        elif isinstance(op, Join):
+            self._add_join(node, out)
+        elif isinstance(op, IncSubtensor):
+            self._add_write(node, out)
+        elif isinstance(op, MakeVector):
+            for k, v in enumerate(node.inputs):
+                place = _at_constant(k)
+                self.fuser.add(Root(out, v, (), place=place, node=node))
+        else:
+            self.fuser.add(Root(out, out, shape(out), node=node))
+
+    def _product(self, node: Apply) -> Product:
+        flags, operands = [], []
+        for v in node.inputs:
+            transposed = (
+                v not in self.buffers
+                and v.owner is not None
+                and isinstance(v.owner.op, DimShuffle)
+            )
+            flags.append(transposed)
+            operands.append(v.owner.inputs[0] if transposed and v.owner is not None else v)
+        return Product(node, operands[0], operands[1], flags[0], flags[1])
+
+    def _add_join(self, node: Apply, out: Variable) -> None:
+        offset = ZERO
+        axis = node.op.axis
+        for v in node.inputs:
+            shape = self.lengths.shape(v)
+            self.fuser.add(
+                Root(out, v, shape, place=_shifted(axis, offset), alone=True, node=node)
+            )
+            offset = offset + self.lengths.poly(shape[axis])
+
+    def _add_write(self, node: Apply, out: Variable) -> None:
+        """Copy x, then store or add y into the part that the index names."""
+        x, y, *indices = node.inputs
+        self.fuser.add(Root(out, x, self.lengths.shape(out), place=tuple, alone=True, node=node))
+        view = _view_type(node)
+        shape = self._part_shape(node)
+        builder = Builder(self.lengths, self.buffers, lambda: "")
+
+        def place(index: Any) -> Any:
+            return builder.subtensor_index(node.op, x, indices, index)
+
+        # y is stretched to the part: read it through the loop of the part.
+        source = y if y.type.ndim == len(shape) else None
+        if source is None:
+            from jitgraph.ops.values import pad_left
+
+            source = pad_left(y, len(shape))
+        stretched = _stretch(source, view)
+        self.fuser.add(
+            Root(
+                out,
+                stretched,
+                shape,
+                place=place,
+                add=not node.op.set_instead_of_inc,
+                alone=True,
+                node=node,
+            )
+        )
+        for v in (source, stretched):
+            self.lengths.shapes.setdefault(v, shape if v is stretched else self.lengths.shape(v))
+
+    def _part_shape(self, node: Apply) -> Any:
+        from jitgraph.ops.index import Subtensor
+
+        part = Subtensor(node.op.pattern).make_node(node.inputs[0], *node.inputs[2:])
+        return self.lengths.shape(part.outputs[0])
+
+    # -- lowering --
+    def _reads_by_stage(self) -> dict[Variable, list[tuple[int, int, bool]]]:
+        """For each variable in memory: (item, stage, at the loop's own index) of its readers."""
+        readers: dict[Variable, list[tuple[int, int, bool]]] = {}
+        for number, item in enumerate(self.items):
+            if isinstance(item, Product):
+                for v in (item.a, item.b):
+                    readers.setdefault(v, []).append((number, 0, False))
+            elif isinstance(item, LabelCheck):
+                readers.setdefault(item.labels, []).append((number, 0, False))
+            else:
+                for s, stage in enumerate(item.stages):
+                    index = loop_index(stage.space)
+                    builder = Builder(self.lengths, self.buffers, _counter())
+                    builder.produced = {
+                        r.variable: index
+                        for r in stage.roots
+                        if r.axes is None and r.place is None
+                    }
+                    for r in stage.roots:
+                        builder.value(r.source, index)
+                    for v, at in builder.reads:
+                        readers.setdefault(v, []).append((number, s, at == index))
+        return readers
+
+    def _reuse_outputs(self, memory: set[Variable]) -> None:
+        """Let an intermediate live in the memory of the value that replaces it element by element.
+
+        exp(x - max) of a softmax is divided in place: it is read for the last time by the loop
+        that stores the quotient at the same index.
+        """
+        self.readers = self._reads_by_stage()
+        taken: set[str] = set()
+        for number, item in enumerate(self.items):
+            if not isinstance(item, Cluster) or len(item.stages) < 2:
+                continue
+            for root in list(item.roots()):
+                self._reuse_one(number, item, root, taken)
+        self.scratch = [b for b in self.scratch if any(x is b for x in self.buffers.values())]
+
+    def _reuse_one(self, number: int, item: Cluster, root: Root, taken: set[str]) -> None:
+        v = root.variable
+        mine = self.buffers[v]
+        uses = self.readers.get(v, [])
+        if mine.kind != "scratch" or root.axes is not None or root.place or not uses:
+            return
+        last = max(s for _, s, _ in uses)
+        if any(n != number or not same for n, s, same in uses if s == last or n != number):
+            return
+        if any(not same for _, _, same in uses):
+            return
+        for heir in item.stages[last].roots:
+            other = self.buffers[heir.variable]
+            if (
+                heir.axes is None
+                and heir.place is None
+                and heir.variable is not v
+                and other.dtype == mine.dtype
+                and other.dims == mine.dims
+                and other.name not in taken
+            ):
+                taken.add(other.name)
+                self.buffers[v] = other
+                return
+
+    def _lower(self) -> None:
+        needed = set(self.outputs) | set(self.readers)
+        for number, item in enumerate(self.items):
+            if isinstance(item, Cluster):
+                name = f"k{number}_{kernel_label(item)}"
+                lowering = ClusterLowering(item, self.lengths, self.buffers, name, needed)
+                kernel = schedule(lowering.run())
+                self.kernels[number] = kernel
+        used = {b.name for k in self.kernels.values() for b in k.buffers}
+        used |= {
+            self.buffers[v].name
+            for item in self.items
+            if isinstance(item, Product)
+            for v in (item.a, item.b, item.node.outputs[0])
+        }
+        used |= {b.name for k in self.kernels.values() for _, b, _ in k.partials}
+        self.scratch = [b for b in self.scratch if b.name in used]
+
+
+def _counter() -> Any:
+    numbers = iter(range(10**9))
+    return lambda: f"t{next(numbers)}"
+
+
+def _at_constant(k: int) -> Any:
+    return lambda index: (Poly.const(k),)
+
+
+def _shifted(axis: int, offset: Poly) -> Any:
+    def place(index: Any) -> Any:
+        return (*index[:axis], index[axis] + offset, *index[axis + 1 :])
+
+    return place
+
+
+def _view_type(node: Apply) -> Any:
+    from jitgraph.ops.index import Subtensor
+
+    return Subtensor(node.op.pattern).make_node(node.inputs[0], *node.inputs[2:]).outputs[0].type
+
+
+def _stretch(y: Variable, view: Any) -> Variable:
+    """y read with the index of the part it is put in: its length-1 axes always at 0."""
+    from jitgraph.ops.arithmetic import identity
+
+    return y if y.type.broadcastable == view.broadcastable else _Stretched.of(y, view, identity)
+
+
+class _Stretched:
+    """An identity node whose output has the pattern of the part, so that indexing y drops to 0."""
+
+    @staticmethod
+    def of(y: Variable, view: Any, op: Any) -> Variable:
+        out = view.clone(dtype=y.type.dtype).make_variable()
+        Apply(op, [y], [out])
+        return out
+
+
+def kernel_label(cluster: Cluster) -> str:
+    """A name for the loops from the ops they compute: `sum_mul`."""
+    names: list[str] = []
+    for root in cluster.roots():
+        node = root.node
+        if node is not None:
+            names.append("".join(c if c.isalnum() else "_" for c in node.op.name.split("{")[0]))
+    return "_".join(dict.fromkeys(n.strip("_") for n in names if n))[:40] or "copy"
+
+
+def origins_of(cluster: Cluster) -> str:
+    places: dict[Any, None] = {}
+    for root in cluster.roots():
+        if root.node is not None:
+            places.update(dict.fromkeys(root.node.origins))
+    return format_origin(places)

@@ -1,0 +1,351 @@
+"""The graph of an expression: types, variables, applications of ops, and walks over them.
+
+A graph is built once and never changed: only `name` and `tag` of a variable may be
+set after construction. Facts that are not meaning (names, the user's file and line)
+live beside the structure and never enter a comparison or a cache key.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from jitgraph import dtypes
+
+Origin = tuple[str, int]
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_auto_names = count()
+
+
+def user_origin() -> tuple[Origin, ...]:
+    """File and line of the nearest caller outside this package, or nothing."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_PACKAGE, "<frozen")):
+            return ((name, frame.f_lineno),)
+        frame = frame.f_back  # type: ignore[assignment]
+    return ()
+
+
+def format_origin(origins: Iterable[Origin], limit: int = 3) -> str:
+    """`model.py:41, model.py:45` for messages and comments; empty when nothing is known."""
+    places = list(dict.fromkeys(f"{os.path.basename(f)}:{line}" for f, line in origins))
+    return ", ".join(places[:limit]) + (", …" if len(places) > limit else "")
+
+
+class Scratchpad:
+    """A place for a program's own notes on a variable (`x.tag.test_value = …`)."""
+
+    def __repr__(self) -> str:
+        return f"scratchpad{self.__dict__!r}"
+
+
+class Type:
+    """What a variable may hold."""
+
+    def make_variable(self, name: str | None = None) -> Variable:
+        return Variable(self, name=name)
+
+    def __call__(self, name: str | None = None) -> Variable:
+        variable = self.make_variable(name)
+        variable.origins = user_origin()
+        return variable
+
+
+class GenericType(Type):
+    """Any Python object: the type of shared values that are not arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return "<Generic>"
+
+
+class TensorType(Type):
+    """An array type: an element dtype and, for each axis, whether its length is fixed to 1.
+
+    An axis marked True in `broadcastable` has length 1 and stretches to its partner's
+    length; an axis marked False never does, even if its length happens to be 1.
+    """
+
+    # The classes of the user's face; the tensor package puts its own here.
+    variable_class: Callable[..., Variable]
+    constant_class: Callable[..., Constant]
+
+    __slots__ = ("broadcastable", "dtype", "sparse_grad")
+
+    def __init__(
+        self, dtype: Any, broadcastable: Iterable[Any], name: str | None = None, sparse_grad: bool = False
+    ):
+        self.dtype = dtypes.check(dtype)
+        self.broadcastable = tuple(bool(b) for b in broadcastable)
+        self.sparse_grad = sparse_grad
+
+    @property
+    def ndim(self) -> int:
+        return len(self.broadcastable)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, TensorType)
+            and self.dtype == other.dtype
+            and self.broadcastable == other.broadcastable
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.broadcastable))
+
+    def clone(self, dtype: Any = None, broadcastable: Iterable[Any] | None = None) -> TensorType:
+        return TensorType(
+            self.dtype if dtype is None else dtype,
+            self.broadcastable if broadcastable is None else broadcastable,
+        )
+
+    def make_variable(self, name: str | None = None) -> Variable:
+        return TensorType.variable_class(self, name=name)
+
+    def make_constant(self, value: Any, name: str | None = None) -> Constant:
+        return TensorType.constant_class(self, np.asarray(value, dtype=self.dtype), name=name)
+
+    def __str__(self) -> str:
+        return f"TensorType({self.dtype}, {_pattern_name(self.broadcastable)})"
+
+    __repr__ = __str__
+
+
+_PATTERN_NAMES = {
+    (): "scalar",
+    (False,): "vector",
+    (False, False): "matrix",
+    (True, False): "row",
+    (False, True): "col",
+} | {(False,) * n: f"{n}D" for n in range(3, 9)}
+
+
+def _pattern_name(pattern: tuple[bool, ...]) -> str:
+    return _PATTERN_NAMES.get(pattern) or str(pattern)
+
+
+class Variable:
+    """A value in a graph: a leaf, or output number `index` of the application `owner`."""
+
+    def __init__(
+        self,
+        type: Any,
+        owner: Apply | None = None,
+        index: int | None = None,
+        name: str | None = None,
+    ):
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"the name of a variable must be a string, not {name!r}")
+        self.type = type
+        self.owner = owner
+        self.index = index
+        self.name = name
+        self.tag = Scratchpad()
+        self.auto_name = f"auto_{next(_auto_names)}"
+        self.origins: tuple[Origin, ...] = ()
+
+    def __str__(self) -> str:
+        if self.name is not None:
+            return self.name
+        if self.owner is not None:
+            return f"{self.owner.op}.{self.index}"
+        return f"<{self.type}>"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def clone(self) -> Variable:
+        """A new leaf of the same type and name."""
+        copy = self.type.make_variable(self.name)
+        copy.tag.__dict__.update(self.tag.__dict__)
+        copy.origins = self.origins
+        return copy
+
+    @property
+    def where(self) -> str:
+        """The user's file and line that made this variable, for messages."""
+        return format_origin(self.owner.origins if self.owner is not None else self.origins)
+
+
+class Constant(Variable):
+    """A leaf with a value known when the graph is built (`data`, never written to)."""
+
+    def __init__(self, type: Any, data: Any, name: str | None = None):
+        super().__init__(type, name=name)
+        self.data = data
+
+    def signature(self) -> tuple[Any, ...]:
+        """Identity of the value: dtype, shape and bytes, so that -0.0 differs from 0.0."""
+        return (self.type, self.data.shape, self.data.tobytes())
+
+    def clone(self) -> Constant:
+        return self
+
+    @property
+    def value(self) -> Any:
+        return self.data
+
+
+class SharedVariable(Variable):
+    """A leaf whose value is kept between calls in `container.data`."""
+
+    default_update: Variable | None = None
+
+    def __init__(self, type: Any, container: Container, name: str | None = None):
+        super().__init__(type, name=name)
+        self.container = container
+
+
+class Container:
+    """The storage cell of a shared value; several variables and functions may use one cell."""
+
+    __slots__ = ("__weakref__", "data")
+
+    def __init__(self, data: Any):
+        self.data = data
+
+
+class Apply:
+    """One application of an op: its inputs, and the output variables it defines."""
+
+    __slots__ = ("__weakref__", "inputs", "op", "origins", "outputs", "tag")
+
+    def __init__(self, op: Any, inputs: Sequence[Variable], outputs: Sequence[Variable]):
+        self.op = op
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.tag = Scratchpad()
+        self.origins: tuple[Origin, ...] = ()
+        for i, out in enumerate(self.outputs):
+            out.owner = self
+            out.index = i
+
+    @property
+    def out(self) -> Variable:
+        return self.outputs[0]
+
+    @property
+    def nin(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def nout(self) -> int:
+        return len(self.outputs)
+
+    def default_output(self) -> Variable:
+        return self.outputs[getattr(self.op, "default_output", None) or 0]
+
+    def __str__(self) -> str:
+        return f"{self.op}({', '.join(map(str, self.inputs))})"
+
+    __repr__ = __str__
+
+
+def toposort(
+    outputs: Iterable[Variable], stop: Iterable[Variable] = ()
+) -> list[Apply]:
+    """The applications that `outputs` need, producers first, in an order fixed by the graph.
+
+    Variables in `stop` are treated as leaves. The stack is explicit, so depth is
+    limited by memory only.
+    """
+    blocked = set(stop)
+    done: set[Apply] = set()
+    order: list[Apply] = []
+    for root in outputs:
+        if root.owner is None or root in blocked or root.owner in done:
+            continue
+        stack = [(root.owner, iter(root.owner.inputs))]
+        entered = {root.owner}
+        while stack:
+            node, pending = stack[-1]
+            for variable in pending:
+                producer = variable.owner
+                if (
+                    producer is None
+                    or variable in blocked
+                    or producer in done
+                    or producer in entered
+                ):
+                    continue
+                entered.add(producer)
+                stack.append((producer, iter(producer.inputs)))
+                break
+            else:
+                stack.pop()
+                done.add(node)
+                order.append(node)
+    return order
+
+
+def leaves(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
+    """The variables without owner (and those in `stop`) that `outputs` depend on."""
+    blocked = set(stop)
+    found: dict[Variable, None] = {}
+    outputs = list(outputs)
+    for node in toposort(outputs, stop):
+        for variable in node.inputs:
+            if variable.owner is None or variable in blocked:
+                found.setdefault(variable)
+    for variable in outputs:
+        if variable.owner is None or variable in blocked:
+            found.setdefault(variable)
+    return list(found)
+
+
+def ancestors(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> Iterator[Variable]:
+    """Every variable that `outputs` depend on, themselves included, each once."""
+    seen: set[Variable] = set()
+    blocked = set(stop)
+    stack = list(outputs)[::-1]
+    while stack:
+        variable = stack.pop()
+        if variable in seen:
+            continue
+        seen.add(variable)
+        yield variable
+        if variable.owner is not None and variable not in blocked:
+            stack.extend(reversed(variable.owner.inputs))
+
+
+def rebuild(
+    outputs: Sequence[Variable],
+    replace: Mapping[Variable, Variable],
+    make: Callable[[Apply, list[Variable]], Sequence[Variable]] | None = None,
+) -> list[Variable]:
+    """Copy the part of the graph that depends on a replaced variable.
+
+    `make(node, inputs)` gives the outputs of `node` on its new inputs; by default the op
+    is applied again with the same origins. Untouched parts are shared with the original.
+    """
+    memo: dict[Variable, Variable] = dict(replace)
+    make = make or reapply
+    for node in toposort(outputs, stop=replace):
+        inputs = [memo.get(v, v) for v in node.inputs]
+        if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
+            continue
+        for old, new in zip(node.outputs, make(node, inputs), strict=True):
+            memo.setdefault(old, new)
+    return [memo.get(v, v) for v in outputs]
+
+
+def reapply(node: Apply, inputs: Sequence[Variable]) -> list[Variable]:
+    """Apply the op of `node` to other inputs, keeping origins and names."""
+    new = node.op.make_node(*inputs)
+    new.origins = node.origins
+    for old, out in zip(node.outputs, new.outputs, strict=True):
+        out.name = old.name
+        out.tag.__dict__.update(old.tag.__dict__)
+    return new.outputs

@@ -1,0 +1,174 @@
+"""The protocol of an op, and what the gradient of an op may answer.
+
+An op is a value: two ops are equal when their class and the attributes listed in
+`__props__` are equal, and `token()` writes both as text for cache keys and metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from jitgraph.errors import MethodNotDefined
+from jitgraph.graph import Apply, Variable, format_origin, user_origin
+
+
+class Disconnected:
+    """Gradient answer: the output does not depend on this input (or only through integers)."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> DisconnectedType:
+        return DisconnectedType()
+
+    def __repr__(self) -> str:
+        return "<DisconnectedType>"
+
+
+class Undefined:
+    """Gradient answer: mathematically there is none, and `reason` says why."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    @property
+    def type(self) -> NullType:
+        return NullType(self.reason)
+
+    def __repr__(self) -> str:
+        return f"<NullType: {self.reason}>"
+
+
+DISCONNECTED = Disconnected()
+
+
+@dataclass(frozen=True)
+class DisconnectedType:
+    """The `type` of a gradient that is not connected; `DisconnectedType()()` is the gradient."""
+
+    def __call__(self, name: str | None = None) -> Disconnected:
+        return DISCONNECTED
+
+
+@dataclass(frozen=True)
+class NullType:
+    """The `type` of a gradient that does not exist, for the reason `why_null`."""
+
+    why_null: str = "(no reason was given)"
+
+    def __call__(self, name: str | None = None) -> Undefined:
+        return Undefined(self.why_null)
+
+
+Gradient = Variable | Disconnected | Undefined
+
+REGISTRY: dict[str, type[Op]] = {}
+
+
+class Op:
+    """What is computed, apart from how: types, reference value, shape and gradient."""
+
+    __props__: ClassVar[tuple[str, ...]] = ()
+    # Facts about the op that passes ask for.
+    foldable: bool = True  # may be evaluated when all inputs are constants
+    default_output: int | None = None
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        REGISTRY.setdefault(cls.__name__, cls)
+
+    # -- identity --
+    def props(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__props__)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self.props() == other.props())  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.props()))
+
+    def token(self) -> str:
+        """The op as text from which `from_token` makes an equal op."""
+        return json.dumps([type(self).__name__, *self.props()], separators=(",", ":"))
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def __str__(self) -> str:
+        if not self.__props__:
+            return type(self).__name__
+        inner = ", ".join(f"{p}={getattr(self, p)!r}" for p in self.__props__)
+        return f"{type(self).__name__}{{{inner}}}"
+
+    __repr__ = __str__
+
+    # -- building --
+    def make_node(self, *inputs: Any) -> Apply:
+        raise NotImplementedError
+
+    def __call__(self, *inputs: Any) -> Any:
+        node = self.make_node(*inputs)
+        node.origins = user_origin()
+        if len(node.outputs) == 1:
+            return node.outputs[0]
+        if self.default_output is not None:
+            return node.outputs[self.default_output]
+        return list(node.outputs)
+
+    # -- meaning --
+    def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs, computed by NumPy alone; the oracle of every test. Inputs stay as they are."""
+        raise NotImplementedError(f"{self} has no reference evaluation")
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]] | None:
+        """Shapes of the outputs from those of the inputs: tuples of ints and int64 scalars.
+
+        None: the shape is known only after the op has run.
+        """
+        return None
+
+    def grad(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
+    ) -> list[Gradient]:
+        """Gradients of the inputs, given those of the outputs (`grads`, some DISCONNECTED)."""
+        raise MethodNotDefined("grad", type(self), type(self).__name__)
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """For each input and each output, whether a gradient can flow between them."""
+        return [[True] * len(node.outputs) for _ in node.inputs]
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(v) for v in value) if isinstance(value, list) else value
+
+
+def from_token(token: str) -> Op:
+    """The op that `token` describes (see `Op.token`)."""
+    name, *props = json.loads(token)
+    return REGISTRY[name](*(_freeze(p) for p in props))
+
+
+def describe(variable: Variable) -> str:
+    """`x float64[?, 1]`: how a variable is called in an error message."""
+    kind = getattr(variable.type, "dtype", None)
+    label = variable.name or (
+        f"the result of {variable.owner.op.name}" if variable.owner is not None else "an unnamed input"
+    )
+    if kind is None:
+        return label
+    dims = ", ".join("1" if b else "?" for b in variable.type.broadcastable)
+    return f"{label} {kind}[{dims}]"
+
+
+def here(origins: Sequence[tuple[str, int]] = ()) -> str:
+    """`   (model.py:41)`, the suffix that names the user's line."""
+    text = format_origin(origins or user_origin())
+    return f"   ({text})" if text else ""

@@ -1,0 +1,1 @@
+"""The mathematics: what each op computes, its shape and its gradient; one file per family."""

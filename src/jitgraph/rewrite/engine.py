@@ -1,0 +1,330 @@
+"""The engine: one walk that merges equal nodes, folds constants and applies rules.
+
+A graph is rebuilt from its leaves upwards. Every node passes through a table keyed by (op,
+inputs), so equal subgraphs become one object; then the rules of its op are tried, and a
+replacement is brought into normal form by the same walk. Nothing is ever changed in place.
+
+Terms used below: the *normal form* of a variable is what the walk makes of it; a *fresh* node is
+one that a rule has just made and the walk has not seen yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitgraph.graph import Apply, Constant, Origin, TensorType, Variable, toposort
+from jitgraph.op import Op
+from jitgraph.ops.arithmetic import cast
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.shape import Rebroadcast, ShapeI, known_int
+
+# How often the walk may be repeated, and how many rules may fire in it: bounds against rules
+# that undo each other. No rule set of this package comes near them.
+MOST_WALKS = 12
+MOST_FIRINGS = 50
+
+Key = str | type[Op]
+Action = Callable[[Apply, "Rewriter"], Variable | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A named rewrite of the nodes of certain ops.
+
+    `keys`: what it is tried on: names of elementwise functions and classes of other ops.
+    `apply(node, rewriter)` answers the replacement of the node's only output, or None. It sees
+    inputs in normal form, and must return a variable of the same value; dtype and marks are
+    brought to those of the node by the engine.
+    `tags`: the groups by which a mode selects it.
+    """
+
+    name: str
+    tags: frozenset[str]
+    keys: tuple[Key, ...]
+    apply: Action
+
+
+def rule_function(name: str, *keys: Key, tags: Iterable[str]) -> Callable[[Action], Rule]:
+    """Make the decorated function `(node, rewriter) -> Variable | None` a rule of `keys`."""
+
+    def declare(action: Action) -> Rule:
+        return Rule(name, frozenset(tags), keys, action)
+
+    return declare
+
+
+def dispatch_key(op: Op) -> Key:
+    return op.scalar_name if type(op) is Elementwise else type(op)
+
+
+class RuleSet:
+    """Rules by the op they are tried on, in the order they were given."""
+
+    def __init__(self, rules: Iterable[Rule]):
+        self.rules = tuple(rules)
+        self._by_key: dict[Key, list[Rule]] = {}
+        self._for_all: list[Rule] = []
+        for r in self.rules:
+            if not r.keys:
+                self._for_all.append(r)
+            for key in r.keys:
+                self._by_key.setdefault(key, []).append(r)
+
+    def of(self, op: Op) -> list[Rule]:
+        return self._for_all + self._by_key.get(dispatch_key(op), [])
+
+
+class Table:
+    """Nodes and constants by content: of equal ones, the first that came is the one to use.
+
+    Leaves other than constants are never equal to each other. A node whose output types differ
+    from those of its twin (marks may be known better in one place) stays itself.
+    """
+
+    def __init__(self, merge: bool = True):
+        self.merge = merge
+        self._ops: dict[Op, int] = {}
+        self._op_numbers: dict[int, tuple[Op, int]] = {}
+        self._nodes: dict[tuple[Any, ...], Apply] = {}
+        self._constants: dict[tuple[Any, ...], Variable] = {}
+        self._leaves: dict[Variable, Variable] = {}
+
+    def op_number(self, op: Op) -> int:
+        known = self._op_numbers.get(id(op))
+        if known is None:
+            # The op is stored beside its number, so that its id is not given to another one.
+            known = (op, self._ops.setdefault(op, len(self._ops)))
+            self._op_numbers[id(op)] = known
+        return known[1]
+
+    def leaf(self, v: Variable) -> Variable:
+        if not isinstance(v, Constant) or not self.merge:
+            return v
+        known = self._leaves.get(v)
+        if known is None:
+            known = self._leaves[v] = self._constants.setdefault(v.signature(), v)
+        return known
+
+    def node(self, node: Apply, inputs: Sequence[Variable]) -> Apply:
+        """The application of `node`'s op to `inputs`; `node` itself if nothing else is known."""
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        if not self.merge:
+            return node if same else reapply(node, inputs)
+        key = (self.op_number(node.op), *inputs)
+        found = self._nodes.get(key)
+        if found is node:
+            return node
+        if found is not None and not _same_types(found, node):
+            key = (*key, *(o.type for o in node.outputs))
+            found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = node if same else reapply(node, inputs)
+        return found
+
+
+def _same_types(a: Apply, b: Apply) -> bool:
+    return all(x.type == y.type for x, y in zip(a.outputs, b.outputs, strict=True))
+
+
+def reapply(node: Apply, inputs: Sequence[Variable]) -> Apply:
+    """The same op on other inputs of the same types, with the output types of `node`.
+
+    The types are kept even where the new inputs tell more (a length that became a constant 1):
+    users of the outputs are typed by them.
+    """
+    outputs = []
+    for old in node.outputs:
+        out = old.type.make_variable(old.name)
+        out.tag.__dict__.update(old.tag.__dict__)
+        outputs.append(out)
+    new = Apply(node.op, inputs, outputs)
+    new.origins = node.origins
+    return new
+
+
+def merge_origins(nodes: Iterable[Apply]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(o for n in nodes for o in n.origins))
+
+
+@dataclass
+class Rewriter:
+    """One walk over a graph with one set of rules.
+
+    Variables in `keep` are leaves, whatever made them. Names of fired rules go to `log`.
+    """
+
+    rules: RuleSet
+    table: Table
+    keep: Collection[Variable] = ()
+    log: list[str] = field(default_factory=list)
+    fired: int = 0
+    cycles: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._done: dict[Variable, Variable] = {}
+        self._stands_for: dict[Variable, Variable] = {}
+        self._open: dict[Variable, str] = {}
+        self._rules_of: dict[int, list[Rule]] = {}
+        self._users: dict[Variable, int] = {}
+        self._budget = 0
+        self.replaced: list[Apply] = []
+
+    # -- the walk --
+
+    def run(self, outputs: Sequence[Variable]) -> list[Variable]:
+        """The normal forms of `outputs`."""
+        order = toposort(outputs, stop=self.keep)
+        self._budget = MOST_FIRINGS * (len(order) + 20)
+        self._users = _count_users(order, outputs)
+        return [self.normal(o) for o in outputs]
+
+    def normal(self, root: Variable) -> Variable:
+        """The normal form of one variable. Depth is limited by memory only."""
+        done = self._done
+        stack = [root]
+        while stack:
+            v = stack[-1]
+            if v in done:
+                stack.pop()
+                continue
+            target = self._stands_for.get(v)
+            if target is not None:
+                self._follow(v, target, stack)
+                continue
+            node = v.owner
+            if node is None or v in self.keep:
+                done[v] = v if node is not None else self.table.leaf(v)
+                continue
+            pending = [i for i in node.inputs if i not in done]
+            if pending:
+                stack.extend(reversed(pending))
+                continue
+            self._visit(v, node)
+        return done[root]
+
+    def _follow(self, v: Variable, target: Variable, stack: list[Variable]) -> None:
+        """`v` was replaced by `target`: its normal form is that of `target`."""
+        result = self._done.get(target)
+        if result is None and target in self._open and target in self._stands_for:
+            # Rules lead from a variable back to itself. Either is right; stop here.
+            self.cycles.append(self._open[target])
+            result = target
+        if result is None:
+            stack.append(target)
+        else:
+            self._done[v] = result
+            self._open.pop(v, None)
+
+    def _visit(self, v: Variable, node: Apply) -> None:
+        """All inputs of `node` have normal forms: merge it, then try its rules."""
+        merged = self.table.node(node, [self._done[i] for i in node.inputs])
+        if merged is not node:
+            for old, new in zip(node.outputs, merged.outputs, strict=True):
+                self._stands_for[old] = new
+                self._users[new] = self._users.get(new, 0) + self._users.get(old, 0)
+            return
+        if len(node.outputs) == 1 and self._budget > 0:
+            for rule in self._candidates(node):
+                self.replaced = [node]
+                new = self._conform(rule.apply(node, self), v)
+                if new is not None and new is not v:
+                    self._fire(rule, v, new)
+                    return
+        for out in node.outputs:
+            self._done[out] = out
+
+    def _candidates(self, node: Apply) -> list[Rule]:
+        number = self.table.op_number(node.op)
+        rules = self._rules_of.get(number)
+        if rules is None:
+            rules = self._rules_of[number] = self.rules.of(node.op)
+        return rules
+
+    def _fire(self, rule: Rule, old: Variable, new: Variable) -> None:
+        self.fired += 1
+        self._budget -= 1
+        self.log.append(rule.name)
+        self._open[old] = rule.name
+        self._stands_for[old] = new
+        self._users[new] = self._users.get(new, 0) + self._users.get(old, 1)
+        if self._adopt(new, merge_origins(self.replaced)) and old.name and not new.name:
+            new.name = old.name
+
+    def _adopt(self, root: Variable, origins: tuple[Origin, ...]) -> bool:
+        """Give fresh nodes the origins of what they replace; whether `root` is fresh."""
+        fresh = self._is_fresh(root)
+        seen: set[Apply] = set()
+        stack = [root]
+        while stack:
+            v = stack.pop()
+            if v.owner is None or v.owner in seen or not self._is_fresh(v):
+                continue
+            seen.add(v.owner)
+            v.owner.origins = origins
+            stack.extend(v.owner.inputs)
+        return fresh
+
+    def _is_fresh(self, v: Variable) -> bool:
+        return v.owner is not None and v not in self._done and v not in self._stands_for
+
+    @staticmethod
+    def _conform(new: Variable | None, old: Variable) -> Variable | None:
+        """`new` with the type of `old`, or None where that is impossible.
+
+        A mark that is missing is added: the old type promises it. A mark too many means that the
+        replacement would have to be stretched; such a rule does not apply.
+        """
+        if new is None or new.type == old.type:
+            return new
+        if not isinstance(new.type, TensorType) or new.type.ndim != old.type.ndim:
+            return None
+        marks = list(zip(new.type.broadcastable, old.type.broadcastable, strict=True))
+        if any(mine and not its for mine, its in marks):
+            return None
+        new = cast(new, old.type.dtype)
+        if new.type.broadcastable != old.type.broadcastable:
+            new = Rebroadcast(old.type.broadcastable)(new)
+        return new
+
+    # -- what rules may ask --
+
+    def used_alone(self, v: Variable) -> bool:
+        """Whether at most one node (or output) of the graph as it was given uses `v`."""
+        return self._users.get(v, 1) <= 1
+
+    def length(self, v: Variable, axis: int) -> Variable | int:
+        """The length of an axis in normal form: equal lengths that can be proved are equal here."""
+        if v.type.broadcastable[axis]:
+            return 1
+        entry = self.normal(ShapeI(axis)(v))
+        known = known_int(entry)
+        return entry if known is None else known
+
+
+def _count_users(order: Iterable[Apply], outputs: Iterable[Variable]) -> dict[Variable, int]:
+    users: dict[Variable, int] = {}
+    for node in order:
+        for v in dict.fromkeys(node.inputs):
+            users[v] = users.get(v, 0) + 1
+    for v in outputs:
+        users[v] = users.get(v, 0) + 1
+    return users
+
+
+def fixpoint(
+    outputs: Sequence[Variable], rules: RuleSet, table: Table, log: list[str] | None = None
+) -> list[Variable]:
+    """Repeat the walk until it changes nothing.
+
+    One walk already brings replacements into normal form; another is needed only where a rule
+    asked how many users a variable has, which changes as others fire.
+    """
+    current = list(outputs)
+    for _ in range(MOST_WALKS):
+        walk = Rewriter(rules, table, log=log if log is not None else [])
+        before, current = current, walk.run(current)
+        if all(a is b for a, b in zip(before, current, strict=True)):
+            break
+    return current

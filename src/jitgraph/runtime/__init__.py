@@ -1,0 +1,1 @@
+"""From C text to a call: toolchain, cache, loader, buffers and threads."""

@@ -1,0 +1,123 @@
+"""Symbolic tensors: `import jitgraph.tensor as T`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jitgraph.graph import TensorType
+from jitgraph.ops.arithmetic import (
+    abs_,
+    add,
+    and_,
+    ceil,
+    clip,
+    deg2rad,
+    eq,
+    fill,
+    floor,
+    ge,
+    gt,
+    identity,
+    int_div,
+    inv,
+    invert,
+    isinf,
+    isnan,
+    le,
+    lt,
+    maximum,
+    minimum,
+    mod,
+    mul,
+    neg,
+    neq,
+    or_,
+    rad2deg,
+    round_half_away_from_zero,
+    round_half_to_even,
+    sgn,
+    sqr,
+    sub,
+    switch,
+    true_div,
+    trunc,
+    xor,
+)
+from jitgraph.ops.arithmetic import power as pow
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.linalg import dot
+from jitgraph.ops.math import (
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    cbrt,
+    cos,
+    cosh,
+    erf,
+    erfc,
+    exp,
+    exp2,
+    expm1,
+    log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+    tanh,
+    xlogx,
+    xlogy0,
+)
+from jitgraph.ops.nnet import logsumexp
+from jitgraph.ops.shape import dimshuffle
+from jitgraph.tensor import nnet, raw_random, shared_randomstreams
+from jitgraph.tensor.basic import *  # noqa: F403
+from jitgraph.tensor.indexing import inc_subtensor, set_subtensor
+from jitgraph.tensor.reductions import (
+    all,
+    any,
+    argmax,
+    argmin,
+    max,
+    max_and_argmax,
+    mean,
+    min,
+    prod,
+    ptp,
+    std,
+    sum,
+    var,
+)
+from jitgraph.tensor.sharing import shared
+from jitgraph.tensor.types import CONSTRUCTORS, tensor, unsupported_constructor
+from jitgraph.tensor.variable import TensorConstant, TensorSharedVariable, TensorVariable
+
+globals().update(CONSTRUCTORS)
+
+floor_div = int_div
+square = sqr
+sign = sgn
+where = switch
+second = fill
+tensor_copy = identity
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = and_, or_, xor, invert
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("grad", "verify_grad"):
+        from jitgraph import grad
+
+        return getattr(grad, name)
+    dtype = unsupported_constructor(name)
+    if dtype:
+        raise AttributeError(f"T.{name}: arrays of {dtype} are not supported")
+    if name == "abs":
+        raise AttributeError("T.abs does not exist: use abs(x) or T.abs_(x)")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,97 @@
+"""Which values an input or shared variable of a tensor type accepts, and how they are converted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jitgraph import dtypes
+from jitgraph.config import config
+from jitgraph.graph import TensorType, Variable
+
+
+def filter_value(
+    type_: TensorType, value: Any, strict: bool = False, allow_downcast: bool | None = None
+) -> np.ndarray:
+    """`value` as an array of `type_`, without a copy where it is one already.
+
+    `strict`: only an ndarray of exactly this dtype. `allow_downcast`: True accepts anything
+    that converts; False never loses precision; None is False except that a Python float
+    is accepted for a floatX type.
+
+    Raises TypeError for a dtype that would lose precision, a wrong number of axes, or a length
+    other than 1 on a broadcastable axis.
+    """
+    if isinstance(value, Variable):
+        raise TypeError(
+            "Expected an array-like object, but found a Variable: maybe you are trying to call a "
+            "function on a (possibly shared) variable instead of a numeric array?"
+        )
+    if isinstance(value, np.ndarray):
+        array = _filter_array(type_, value, strict, allow_downcast)
+    elif strict:
+        raise TypeError(f"{type_} expected a ndarray object (strict), got {type(value).__name__}")
+    else:
+        array = _filter_other(type_, value, allow_downcast)
+    if array.ndim != type_.ndim:
+        raise TypeError(
+            f"Wrong number of dimensions: expected {type_.ndim}, got {array.ndim} with shape "
+            f"{array.shape}."
+        )
+    if not array.flags.aligned:
+        raise TypeError(f"{type_} expected an aligned array; copy it first")
+    for axis, (fixed_to_one, n) in enumerate(zip(type_.broadcastable, array.shape, strict=True)):
+        if fixed_to_one and n != 1:
+            raise TypeError(
+                f"Non-unit value on shape on a broadcastable dimension: axis {axis} of shape "
+                f"{array.shape} for {type_}."
+            )
+    return array
+
+
+def _filter_array(
+    type_: TensorType, value: np.ndarray, strict: bool, allow_downcast: bool | None
+) -> np.ndarray:
+    native = dtypes.NUMPY[type_.dtype]
+    if value.dtype == native:
+        return value if value.dtype.isnative else value.astype(native)
+    if strict:
+        raise TypeError(f"{type_} expected a ndarray of dtype={type_.dtype}, got {value.dtype}")
+    if allow_downcast:
+        return _converted(value, native)
+    if value.dtype.name in dtypes.CODES and (
+        dtypes.upcast(type_.dtype, value.dtype.name) == type_.dtype
+    ):
+        return value.astype(native)
+    raise TypeError(
+        f"{type_} cannot store a value of dtype {value.dtype} without risking loss of precision. "
+        f"If you do not mind this loss, convert it with .astype('{type_.dtype}') or pass "
+        f"allow_input_downcast=True."
+    )
+
+
+def _converted(value: Any, native: np.dtype) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(value).astype(native)
+
+
+def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) -> np.ndarray:
+    native = dtypes.NUMPY[type_.dtype]
+    if allow_downcast:
+        return _converted(value, native)
+    if allow_downcast is None and type(value) is float and type_.dtype == config.floatX:
+        return np.asarray(value, dtype=native)
+    original = np.asarray(value)
+    if original.dtype.kind in "OUSV":
+        if original.dtype.kind in "US":
+            return original.astype(native)  # NumPy says what is wrong with the text
+        raise TypeError(f"{type_} cannot store {value!r}")
+    array = _converted(original, native)
+    same = (array == original) | ((array != array) & (original != original))
+    if not np.all(same):
+        raise TypeError(
+            f"{type_} cannot store accurately value {value!r}: it would become {array.tolist()!r}. "
+            f"If you do not mind this loss, pass allow_input_downcast=True."
+        )
+    return array
