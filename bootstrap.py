@@ -9,7 +9,9 @@ What follows `test` goes to pytest. The environment is made once and brought up 
 pyproject.toml changes. No C compiler is needed: one comes from the package index.
 """
 
-# Only the standard library, and no syntax newer than 3.6, so that an old Python can say so.
+# Only the standard library, and no syntax newer than 3.7, so that an old Python can say so.
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import json
@@ -32,7 +34,7 @@ EXTRAS = {
 }
 
 
-def commands(job, arguments):
+def commands(job: str, arguments: list[str]) -> list[list[str]]:
     """The command lines of a job."""
     if job == "demo":
         return [
@@ -48,7 +50,7 @@ def commands(job, arguments):
     ]
 
 
-def main():
+def main() -> int:
     job, arguments = (sys.argv[1] if len(sys.argv) > 1 else "help"), sys.argv[2:]
     if job not in EXTRAS or (arguments and job != "test"):
         print(__doc__.strip())
@@ -63,15 +65,15 @@ def main():
         prepare(EXTRAS[job])
     except subprocess.CalledProcessError as error:
         return fail(f"This failed with status {error.returncode}: {show(error.cmd)}")
+    failed = 0
     for command in commands(job, arguments):
         say(show(command))
         status = subprocess.call(command, cwd=ROOT, env=environment())
-        if status != 0:
-            return status if status > 0 else 1
-    return 0
+        failed = failed or status
+    return 1 if failed < 0 else failed  # below 0: ended by a signal
 
 
-def prepare(extras):
+def prepare(extras: list[str]) -> None:
     """Make .venv and install jitgraph there with the extras, unless that has been done."""
     wanted = set(extras)
     if works(PYTHON):
@@ -91,7 +93,7 @@ def prepare(extras):
     say(f"installed in {time.time() - started:.0f} s")
 
 
-def make_venv():
+def make_venv() -> None:
     """Create .venv, with pip in it where Python brings one along."""
     say(f"creating {relative(VENV)} with {sys.executable}")
     if importlib.util.find_spec("ensurepip") is not None:
@@ -109,14 +111,14 @@ def make_venv():
         )
 
 
-def pip():
+def pip() -> list[str]:
     """The command of a pip that installs into .venv: the one in it, else the one outside."""
     if works(PYTHON, "import pip"):
         return [PYTHON, "-m", "pip"]
     return [sys.executable, "-m", "pip", "--python", PYTHON]
 
 
-def read_stamp():
+def read_stamp() -> set[str]:
     """The extras installed for the present state of the project's files; empty if none are."""
     try:
         with open(STAMP, encoding="utf-8") as file:
@@ -126,7 +128,7 @@ def read_stamp():
         return set()
 
 
-def digest():
+def digest() -> str:
     """What an installation depends on: the declared packages and the place of the checkout."""
     state = hashlib.sha256(ROOT.encode("utf-8", "surrogateescape"))
     for name in ("pyproject.toml", "setup.py"):
@@ -135,7 +137,7 @@ def digest():
     return state.hexdigest()
 
 
-def works(python, code="pass"):
+def works(python: str, code: str = "pass") -> bool:
     """Whether this interpreter exists and runs the code."""
     try:
         return subprocess.call([python, "-c", code], stderr=subprocess.DEVNULL) == 0
@@ -143,7 +145,7 @@ def works(python, code="pass"):
         return False
 
 
-def environment():
+def environment() -> dict[str, str]:
     """The environment of the commands: as if .venv were active, and no other was."""
     env = dict(os.environ)
     env.pop("PYTHONHOME", None)
@@ -153,24 +155,24 @@ def environment():
     return env
 
 
-def run(command):
+def run(command: list[str]) -> None:
     say(show(command))
     subprocess.check_call(command, cwd=ROOT, env=environment())
 
 
-def show(command):
+def show(command: list[str]) -> str:
     return " ".join(shlex.quote(relative(word)) for word in command)
 
 
-def relative(path):
+def relative(path: str) -> str:
     return os.path.relpath(path, ROOT) if path.startswith(ROOT + os.sep) else path
 
 
-def say(text):
+def say(text: str) -> None:
     print("bootstrap: " + text, flush=True)
 
 
-def fail(text):
+def fail(text: str) -> int:
     print("bootstrap: " + text, file=sys.stderr, flush=True)
     return 1
 

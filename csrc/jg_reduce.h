@@ -33,7 +33,7 @@ static inline int64_t jg_chunk_length(int64_t n, int64_t inner)
 }
 
 #define JG_FOLD(name, t, T, START, COMBINE)                                                        \
-    static inline T jg_##name##_##t(const T *x, int64_t n)                                         \
+    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                         \
     {                                                                                              \
         T lane[JG_LANES];                                                                          \
         for (int k = 0; k < JG_LANES; k++)                                                         \

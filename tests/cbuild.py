@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-from functools import cache
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cffi
 
-from jitgraph.runtime.toolchain import Toolchain, csrc_directory, find_toolchain
-
-
-@cache
-def toolchain() -> Toolchain:
-    """The compiler of this machine."""
-    return find_toolchain()
+from jitgraph.runtime.toolchain import compile_shared, find_toolchain
 
 
 def build(
@@ -25,17 +19,12 @@ def build(
 
     Headers come from ``include`` first, then from csrc/. Warnings are errors.
     """
-    text, library = directory / f"{name}.c", directory / f"{name}.so"
-    text.write_text(source)
-    tools = toolchain()
-    folders = [f"-I{folder}" for folder in (include, csrc_directory()) if folder is not None]
-    subprocess.run(
-        [
-            *(*tools.argv, *tools.flags, "-Wall", "-Wextra", "-Werror", *folders),
-            *(str(text), "-o", str(library), "-lm"),
-        ],
-        check=True,
-    )
+    tools = find_toolchain()
+    folder = () if include is None else (f"-I{include}",)
+    tools = replace(tools, flags=(*tools.flags, "-Wall", "-Wextra", "-Werror", *folder))
+    library = directory / f"{name}.so"
+    with tempfile.TemporaryDirectory() as workdir:
+        library.write_bytes(compile_shared(tools, source, workdir))
     ffi = cffi.FFI()
     ffi.cdef(cdef)
     return ffi, ffi.dlopen(str(library))

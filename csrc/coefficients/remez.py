@@ -52,7 +52,7 @@ def to_f64(value: mpf) -> mpf:
     return mpf(float(value))
 
 
-def as_c(value: mpf, dtype: str) -> str:
+def as_c(value: mpf, dtype: str = "f64") -> str:
     """The number as a C hexadecimal literal."""
     if dtype == "f32":
         return f"{struct.unpack('<f', struct.pack('<f', float(value)))[0].hex()}f"

@@ -1,1 +1,82 @@
-"""jitgraph: symbolic array expressions, compiled to fused C loops."""
+"""jitgraph: symbolic array expressions, compiled to fused C loops.
+
+>>> import jitgraph, jitgraph.tensor as T
+>>> x = T.dvector("x")
+>>> f = jitgraph.function([x], T.nnet.sigmoid(x).sum())
+>>> float(f([0.0, 0.0]))
+1.0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jitgraph.config import config
+from jitgraph.graph import Apply, Constant, SharedVariable, TensorType, Variable
+from jitgraph.op import Op
+from jitgraph.tensor.sharing import shared, shared_constructor
+
+__version__ = "0.1.0"
+
+# Names resolved when first used, so that importing jitgraph stays cheap.
+_LAZY = {
+    "function": "jitgraph.functions",
+    "In": "jitgraph.function_io",
+    "Out": "jitgraph.function_io",
+    "Mode": "jitgraph.mode",
+    "grad": "jitgraph.gradient",
+    "Lop": "jitgraph.gradient",
+    "Rop": "jitgraph.gradient",
+    "subgraph_grad": "jitgraph.gradient",
+    "verify_grad": "jitgraph.gradient",
+    "pp": "jitgraph.printing",
+    "pprint": "jitgraph.printing",
+    "debugprint": "jitgraph.printing",
+    "clone": "jitgraph.cloning",
+    "OrderedUpdates": "jitgraph.cloning",
+    "set_num_threads": "jitgraph.runtime.threads",
+    "get_num_threads": "jitgraph.runtime.threads",
+    "num_threads": "jitgraph.runtime.threads",
+    "cache_info": "jitgraph.runtime.cache",
+    "cache_clear": "jitgraph.runtime.cache",
+    "change_flags": "jitgraph.config",
+}
+_MODULES = ("tensor", "gradient", "printing", "compile", "sandbox", "scalar")
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"jitgraph.{name}")
+    raise AttributeError(f"module 'jitgraph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY, *_MODULES])
+
+
+def dot(a: Any, b: Any) -> Variable:
+    """`jitgraph.tensor.dot`."""
+    from jitgraph.ops.linalg import dot as product
+
+    return product(a, b)
+
+
+__all__ = [
+    "Apply",
+    "Constant",
+    "Op",
+    "SharedVariable",
+    "TensorType",
+    "Variable",
+    "config",
+    "dot",
+    "shared",
+    "shared_constructor",
+    *(_LAZY.keys()),
+]

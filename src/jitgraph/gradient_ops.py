@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, Variable, format_origin
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Op, Undefined, describe, here
 from jitgraph.ops.arithmetic import cast, clip
@@ -182,7 +181,3 @@ def _reason(verdict: str, op: Any, x_pos: int, x: Variable, comment: str) -> str
     made = f", made at {format_origin(places)}" if places else ""
     why = f": {comment}" if comment else ""
     return f"the gradient of {op} with respect to input {x_pos} ({describe(x)}{made}) {verdict}{why}"
-
-
-def is_discrete(variable: Variable) -> bool:
-    return getattr(variable.type, "dtype", None) in dtypes.DISCRETE

@@ -55,7 +55,7 @@ def op_label(node: Apply) -> str:
     return f"{'MaxAndArgmax' if op.kind == 'max' else 'Min'}{{axis={op.axes}}}"
 
 
-# -- one line -------------------------------------------------------------------------------------
+# -- one line ----------------------------------------------------------------------
 
 GREEK = frozenset({"alpha", "beta", "gamma", "delta", "epsilon"})
 LONGEST_LINE = 1_000_000
@@ -177,7 +177,7 @@ def _index(entry: Variable) -> str | Variable:
     return entry
 
 
-# -- a tree -----------------------------------------------------------------------------------------
+# -- a tree ----------------------------------------------------------------------
 
 
 def letters(number: int) -> str:
@@ -364,7 +364,7 @@ def min_informative_str(obj: Variable, indent_level: int = 0) -> str:
     return "\n".join(lines)
 
 
-# -- values -----------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------
 
 
 def _print_fn(op: Any, value: Any) -> None:

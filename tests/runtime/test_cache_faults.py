@@ -235,17 +235,36 @@ def test_the_loop_finds_a_write_that_is_not_atomic(
 # --- the compiler's place --------------------------------------------------------------------
 
 
+FULL = {
+    "said": "echo 'kernel.c:1: fatal error: ./x.s: No space left on device'; exit 1",
+    "not said": "echo 'collect2: error: ld returned 1 exit status'; exit 1",
+    "killed": "kill -7 $$",
+    "no output": "exit 0",
+    "cut output": "head -c 5000 $SO > kernel.so",
+}
+
+
+@pytest.mark.parametrize("kind", FULL)
 def test_a_full_cache_disk_is_no_obstacle(
-    tmp_path: Path, fake: Callable[..., Toolchain], objects: Callable[[int], bytes]
+    kind: str, tmp_path: Path, fake: Callable[..., Toolchain], objects: Callable[[int], bytes]
 ) -> None:
     (tmp_path / "so").write_bytes(objects(7))
     full = fake(
-        f"case $(pwd -P) in {shlex.quote(str(tmp_path / 'cache'))}*)\n"
-        "    echo 'kernel.c:1: fatal error: error writing to ./x.s: No space left on device'\n"
-        "    exit 1;; esac\n"
-        f"cp {shlex.quote(str(tmp_path / 'so'))} kernel.so"
+        f"SO={shlex.quote(str(tmp_path / 'so'))}\n"
+        f"case $(pwd -P) in {shlex.quote(str(tmp_path / 'cache'))}*) {FULL[kind]};; esac\n"
+        "cp $SO kernel.so"
     )
     assert get(Cache(str(tmp_path / "cache")), full).object_bytes == objects(7)
+
+
+@pytest.mark.parametrize(("script", "expected"), [("exit 1", 2), ("sleep 60", 1)])
+def test_a_failure_has_one_more_chance_but_not_after_a_time_out(
+    script: str, expected: int, tmp_path: Path, fake: Callable[..., Toolchain]
+) -> None:
+    failing = fake(f"echo run >> {shlex.quote(str(tmp_path / 'runs'))}; {script}", timeout=0.2)
+    with pytest.raises(CompileError):
+        get(Cache(str(tmp_path / "cache")), failing)
+    assert (tmp_path / "runs").read_text() == "run\n" * expected
 
 
 def test_nowhere_to_compile_is_a_compile_error(

@@ -108,10 +108,10 @@ def as_length(value: Any) -> Any:
 
 def _reshape(lengths: Lengths, node: Apply) -> None:
     def product(ns: tuple[Length, ...]) -> Any:
-        total: Any = 1
+        total: Any = None
         for n in ns:
-            total = total * as_graph(n) if total is not 1 else as_graph(n)  # noqa: F632
-        return total
+            total = as_graph(n) if total is None else total * as_graph(n)
+        return 1 if total is None else total
 
     before = lengths.length(product(lengths.shape(node.inputs[0])))
     after = lengths.length(product(lengths.shape(node.outputs[0])))

@@ -199,7 +199,7 @@ class Emitter:
         for fold in s.folds:
             acc = fold.acc
             tag = dtypes.TAGS[acc.dtype]
-            folded = f"jg_{acc.kind}_{tag}({acc.name}_part, {last} - {first})"
+            folded = f"jg_block_{acc.kind}_{tag}({acc.name}_part, {last} - {first})"
             self._combine(depth + 1, acc.name, acc.kind, folded, acc.dtype)
         self.line(depth, "}")
 

@@ -125,7 +125,7 @@ class EntryEmitter:
         emitter = Emitter(kernel)
         for acc, target, at in kernel.partials:
             if acc.dtype in dtypes.FLOATS:
-                folded = f"jg_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
+                folded = f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
             else:
                 start = literal(start_value(acc.kind, acc.dtype))
                 self.out(f"    {_C[acc.dtype]} {acc.name} = {start};")

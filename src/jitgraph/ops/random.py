@@ -135,8 +135,7 @@ def _poisson(state: RandomState, size: Size, lam: np.ndarray) -> Any:
 def _random_integers(state: RandomState, size: Size, low: np.ndarray, high: np.ndarray) -> Any:
     """One bounded integer an element, both bounds included."""
     low, high = _whole(low, "low"), _whole(high, "high")
-    wide, narrow = np.broadcast_arrays(high, low)
-    _require(wide >= narrow, wide, f"high must not be below low (low is up to {low.max()})")
+    _require(high >= low, np.broadcast_arrays(high, low)[0], "high must not be below low")
     # NumPy excludes its upper bound, and 2**63 is beyond int64: Python ints hold it.
     if high.ndim == low.ndim == 0:
         return state.randint(int(low), int(high) + 1, size, dtype=np.int64)
@@ -174,6 +173,8 @@ def _multinomial(state: RandomState, size: Size, n: np.ndarray, pvals: np.ndarra
     n = _whole(n, "n")
     _require(n >= 0, n, "n must not be negative")
     outcomes = pvals.shape[-1]
+    if not outcomes:
+        raise ValueError("pvals must hold at least one probability")
     rows = np.array([_multinomial_row(r) for r in pvals.reshape(-1, outcomes)])
     if size is None:
         size = np.broadcast_shapes(n.shape, pvals.shape[:-1])
@@ -201,7 +202,7 @@ def _multinomial_row(row: np.ndarray) -> np.ndarray:
     return row.astype(np.float64)
 
 
-# -- the table -----------------------------------------------------------------------------------
+# -- the table ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ for _arity, _names in _METHODS.items():
         DISTRIBUTIONS[_name] = Distribution(_method(_name), (0,) * _arity)
 
 
-# -- the op ----------------------------------------------------------------------------------------
+# -- the op ----------------------------------------------------------------------
 
 
 class RandomFunction(Op):
@@ -361,7 +362,8 @@ class RandomFunction(Op):
         if any(n < 0 for n in wanted):
             raise ValueError(f"size {wanted} has a negative length")
         for shape in batches:
-            if len(shape) > len(wanted) or np.broadcast_shapes(shape, wanted) != wanted:
+            fits = all(n in (1, w) for n, w in zip(shape[::-1], wanted[::-1], strict=False))
+            if len(shape) > len(wanted) or not fits:
                 raise ValueError(f"a parameter of shape {shape} does not fit the size {wanted}")
         return wanted
 
@@ -484,9 +486,7 @@ def _copied_length(
     axis: int, patterns: Sequence[tuple[bool, ...]], parameters: Sequence[Variable]
 ) -> Any:
     """The length that -1 stands for, at `axis` counted from the right."""
-    overlapping = [
-        (m, p) for m, p in zip(patterns, parameters, strict=True) if len(m) >= -axis
-    ]
+    overlapping = [(m, p) for m, p in zip(patterns, parameters, strict=True) if len(m) >= -axis]
     if not overlapping:
         raise ValueError(
             f"a size of -1 copies the length of a parameter, but none has this axis{here()}"

@@ -17,11 +17,10 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, TensorType, Variable
-from jitgraph.ops.arithmetic import CASTS, add, cast, mul
-from jitgraph.ops.elementwise import FILL, Elementwise
+from jitgraph.ops.arithmetic import CASTS, cast
+from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.fold import LARGEST_FOLDED, fold_scalar
 from jitgraph.ops.shape import MakeVector
-from jitgraph.ops.values import constant
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 from jitgraph.rewrite.pattern import (
     A,
@@ -67,10 +66,6 @@ def _is_signed(name: str) -> Any:
     return lambda m: m.bound[name][1] in dtypes.FLOATS | dtypes.SIGNED
 
 
-def _is_float_or_int(name: str) -> Any:
-    return lambda m: m.bound[name][1] != "bool"
-
-
 NEUTRAL = [
     _exact("identity(x) -> x", identity(X), X, tags=USELESS),
     _exact("x * 1 -> x", X * 1, X, tags=(*USELESS, "local_mul_specialize")),
@@ -94,7 +89,7 @@ NEGATION = [
     _exact("a + -b -> a - b", A + neg(B), A - B),
     _exact("a - -b -> a + b", A - neg(B), A + B),
     _exact("-a - b -> -(a + b)", neg(A) - B, neg(A + B)),
-    _exact("a * -b -> -(a * b)", A * neg(B), neg(A * B), when=_is_float_or_int("a")),
+    _exact("a * -b -> -(a * b)", A * neg(B), neg(A * B)),
     _exact("-a / b -> -(a / b)", neg(A) / B, neg(A / B)),
     _exact("a / -b -> -(a / b)", A / neg(B), neg(A / B)),
     _exact("sqr(-x) -> sqr(x)", sqr(neg(X)), sqr(X)),
@@ -286,5 +281,3 @@ RULES: list[Rule] = [
     *FILLS,
     upcast_constants,
 ]
-
-__all__ = ["FILL", "RULES", "add", "constant", "holds_all", "mul"]

@@ -169,6 +169,7 @@ class Rewriter:
         self._rules_of: dict[int, list[Rule]] = {}
         self._users: dict[Variable, int] = {}
         self._budget = 0
+        self._fired_on: set[Variable] = set()
         self.replaced: list[Apply] = []
 
     # -- the walk --
@@ -247,6 +248,7 @@ class Rewriter:
         self._budget -= 1
         self.log.append(rule.name)
         self._open[old] = rule.name
+        self._fired_on.add(old)
         self._stands_for[old] = new
         self._users[new] = self._users.get(new, 0) + self._users.get(old, 1)
         if self._adopt(new, merge_origins(self.replaced)) and old.name and not new.name:
@@ -287,6 +289,18 @@ class Rewriter:
         if new.type.broadcastable != old.type.broadcastable:
             new = Rebroadcast(old.type.broadcastable)(new)
         return new
+
+    def touched(self, outputs: Sequence[Variable]) -> set[Variable]:
+        """The variables of the given graph in whose making some rule fired."""
+        found: set[Variable] = set()
+        for node in toposort(outputs, stop=self.keep):
+            fired = any(v in found for v in node.inputs) or any(
+                o in self._fired_on or self._stands_for.get(o) in self._fired_on
+                for o in node.outputs
+            )
+            if fired:
+                found.update(node.outputs)
+        return found
 
     # -- what rules may ask --
 

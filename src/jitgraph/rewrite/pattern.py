@@ -205,8 +205,10 @@ def operand_dtypes(node: Apply) -> tuple[str, ...]:
 
 
 def _match_wild(pattern: Wild, v: Variable, dtype: str, m: Match) -> bool:
-    if pattern.constant and uniform_value(v) is None:
-        return False
+    if pattern.constant:
+        if uniform_value(v) is None:
+            return False
+        m.numbers.append(v)
     known = m.bound.setdefault(pattern.name, (v, dtype))
     return known[1] == dtype and _same_value(known[0], v)
 

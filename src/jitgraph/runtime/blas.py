@@ -126,8 +126,9 @@ def is_right(table: Any) -> bool:
     """Tell whether the functions of a `jg_blas *` compute what NumPy computes.
 
     Every function is called once on small integers, for which the result is exact in any
-    order of summation.  The leading dimensions are larger than the rows and one product is
-    transposed, so arguments of the wrong width do not go unnoticed.
+    order of summation.  Leading dimensions exceed the rows, increments differ from 1 and one
+    factor is transposed, so no argument can be misread unnoticed.  (The width of integers is
+    known by the symbol's name only: small positive ones look alike in both.)
     """
     return all(
         _check_gemm(table, *kind) and _check_vectors(table, *kind)

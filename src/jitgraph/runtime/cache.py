@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -26,16 +25,11 @@ from jitgraph.errors import CompileError
 from jitgraph.runtime import entry
 from jitgraph.runtime.entry import BadEntryError, Contents
 from jitgraph.runtime.store import Store
-from jitgraph.runtime.toolchain import Toolchain, compile_shared
+from jitgraph.runtime.toolchain import CompileTimeoutError, Toolchain, compile_shared
 
 DEFAULT_LIMIT = 1 << 30  # bytes
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process; longer than most compiler runs
 MEMORY_ENTRIES = 1024
-
-# Failures of the compiler that another directory may cure; also when someone empties this one.
-_DISK_TROUBLE = re.compile(
-    r"No space left|[Rr]ead-only file system|[Qq]uota exceeded|wrote no output|is truncated"
-)
 
 
 class Entry(NamedTuple):
@@ -251,8 +245,13 @@ class Cache:
         return made
 
     def _compile(self, key: str, c_source: str, toolchain: Toolchain) -> bytes:
-        """Run the compiler in the first place that has room for it."""
+        """Run the compiler in the first place that has room for it.
+
+        A full disk or an exhausted quota shows in as many ways as there are compilers and
+        linkers: any failure gets a second chance elsewhere, except one that took too long.
+        """
         trouble: Exception | None = None
+        failures = 0
         for place in (self.store.build_directory, _temporary_directory, _shared_memory_directory):
             try:
                 with place() as directory:
@@ -262,7 +261,8 @@ class Cache:
                 self._memory_only(error)
             except CompileError as error:
                 trouble = error
-                if not _DISK_TROUBLE.search(str(error)):
+                failures += 1
+                if failures == 2 or isinstance(error, CompileTimeoutError):
                     break
         if isinstance(trouble, CompileError):
             message = f"{trouble} {self._keep_failed(key, c_source)}"

@@ -62,8 +62,12 @@ def _load(object_bytes: bytes, key: str) -> Any:
         except OSError as error:
             problems.append(str(error))
             continue
-        if not hasattr(library, "jg_entry"):
-            raise JitgraphError(f"The compiled function {key[:16]} has no entry point jg_entry.")
+        try:
+            library.jg_entry  # noqa: B018  # cffi looks the symbol up now
+        except (AttributeError, ffi.error):
+            raise JitgraphError(
+                f"The compiled function {key[:16]} has no entry point jg_entry."
+            ) from None
         return library
     raise JitgraphError(
         f"The system refuses to load the compiled function {key[:16]}: {'; '.join(problems)}. "

@@ -66,6 +66,10 @@ _MAX_FILE = 1 << 28  # bytes that the compiler may write to one file
 _MAX_OUTPUT = 1 << 16  # bytes of the compiler's messages that are read; a flood is cut
 
 
+class CompileTimeoutError(CompileError):
+    """The C compiler took longer than `Toolchain.timeout`."""
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """A C compiler with its resolved flags.
@@ -377,7 +381,8 @@ def compile_shared(toolchain: Toolchain, c_source: str, workdir: str) -> bytes:
         outcome = _run(spelled_out, workdir)
     if outcome.failure is not None:
         os.stat(source)  # OSError when somebody removed it meanwhile
-        raise CompileError(outcome.message())
+        error = CompileTimeoutError if outcome.expired else CompileError
+        raise error(outcome.message())
     try:
         with open(os.path.join(workdir, "kernel.so"), "rb") as file:
             data = file.read()
@@ -437,6 +442,7 @@ class _Outcome(NamedTuple):
     argv: list[str]
     failure: str | None
     output: str
+    expired: bool = False
 
     @property
     def refused_machine_flags(self) -> bool:
@@ -502,7 +508,7 @@ def _run(toolchain: Toolchain, workdir: str) -> _Outcome:
         messages.seek(0)
         output = messages.read(_MAX_OUTPUT).decode("utf-8", "replace")
     if expired.is_set():
-        return _Outcome(argv, f"no result after {toolchain.timeout:g} s", output)
+        return _Outcome(argv, f"no result after {toolchain.timeout:g} s", output, True)
     return _Outcome(argv, _describe_status(status), output)
 
 

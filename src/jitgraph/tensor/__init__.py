@@ -77,8 +77,29 @@ from jitgraph.ops.math import (
 )
 from jitgraph.ops.nnet import logsumexp
 from jitgraph.ops.shape import dimshuffle
+from jitgraph.ops.special import (
+    chi2sf,
+    erfcinv,
+    erfcx,
+    erfinv,
+    gamma,
+    gammainc,
+    gammaincc,
+    gammal,
+    gammaln,
+    gammau,
+    i0,
+    i1,
+    iv,
+    j0,
+    j1,
+    jv,
+    psi,
+    tri_gamma,
+)
 from jitgraph.tensor import nnet, raw_random, shared_randomstreams
 from jitgraph.tensor.basic import *  # noqa: F403
+from jitgraph.tensor.complex_parts import angle, complex, complex_from_polar, conj, imag, real
 from jitgraph.tensor.indexing import inc_subtensor, set_subtensor
 from jitgraph.tensor.reductions import (
     all,
@@ -109,12 +130,14 @@ second = fill
 tensor_copy = identity
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = and_, or_, xor, invert
 
+_GRADIENT = ("grad", "Lop", "Rop", "verify_grad", "numeric_grad", "consider_constant")
+
 
 def __getattr__(name: str) -> Any:
-    if name in ("grad", "verify_grad"):
-        from jitgraph import grad
+    if name in _GRADIENT:
+        from jitgraph import gradient
 
-        return getattr(grad, name)
+        return getattr(gradient, name)
     dtype = unsupported_constructor(name)
     if dtype:
         raise AttributeError(f"T.{name}: arrays of {dtype} are not supported")

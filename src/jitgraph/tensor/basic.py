@@ -390,5 +390,6 @@ def allclose(
 
 
 def conj(x: Any) -> Variable:
-    """The complex conjugate; of a real array, itself."""
-    return as_tensor_variable(x)
+    """The complex conjugate: of a real array, itself (bool becomes int8)."""
+    x = as_tensor_variable(x)
+    return cast(x, "int8") if x.type.dtype == "bool" else x

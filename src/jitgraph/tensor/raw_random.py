@@ -39,9 +39,7 @@ def _draw(
     return new_state, drawn
 
 
-def _of_two(
-    name: str, state: Any, size: Any, a: Any, b: Any, ndim: int | None, dtype: Any
-) -> Draw:
+def _of_two(name: str, state: Any, size: Any, a: Any, b: Any, ndim: int | None, dtype: Any) -> Draw:
     """A distribution of two parameters; dtype None is the promotion of both with floatX."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     if dtype is None:
@@ -58,7 +56,7 @@ def uniform(
     ndim: int | None = None,
     dtype: Any = None,
 ) -> Draw:
-    """Uniform in [low, high), drawn in float64 and converted to `dtype` (so float32 may give high)."""
+    """Uniform in [low, high), drawn in float64, then converted: float32 may round to high."""
     return _of_two("uniform", random_state, size, low, high, ndim, dtype)
 
 

@@ -388,7 +388,7 @@ class TensorVariable(Variable):
         Raises TypeError if the argument is no dict keyed by variables, MissingInputError if a
         value is missing, UnusedInputError for one that is not needed.
         """
-        from jitgraph.function import evaluate_variable
+        from jitgraph.functions import evaluate_variable
 
         return evaluate_variable(self, inputs_to_values)
 

@@ -1,0 +1,421 @@
+"""The object that `jitgraph.function` returns: binding arguments, running, committing updates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph.compiling import Compiled
+from jitgraph.function_io import In
+from jitgraph.graph import Apply, Container, SharedVariable, TensorType, Variable
+from jitgraph.runtime.program import BadArgument, CheckFailed, PythonStep
+
+_LOCKS: dict[int, Any] = {}
+
+
+class Function:
+    """A compiled function. Call it with positional or keyword arguments.
+
+    f(…, output_subset=[…])  computes everything but returns only these outputs
+    f[x], f.value, f.container  stored values of inputs with a default, by index, name, variable
+    f.copy(swap=…, delete_updates=…)  another function on the same code
+    f.c_source, f.debugprint(), f.compile_report()  what was made of the graph
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        ins: Sequence[In],
+        shared: Sequence[SharedVariable],
+        targets: Sequence[Any],
+        target_variables: Sequence[Variable],
+        n_outputs: int,
+        returns: Any,
+        name: str | None,
+        stores: Sequence[Container | None] | None = None,
+        containers: Sequence[Container] | None = None,
+    ):
+        self.compiled, self.ins, self.shared = compiled, list(ins), list(shared)
+        self.name = name
+        self.n_outputs, self.returns = n_outputs, returns
+        self.stores = list(stores) if stores is not None else [_store_of(i) for i in ins]
+        self.containers = list(containers) if containers is not None else [s.container for s in shared]
+        self.targets = [
+            self.stores[self.ins.index(t)] if isinstance(t, In) else t for t in targets
+        ]
+        self.target_variables = list(target_variables)
+        self.trust_input = False
+        self.profile = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        program = self.compiled.program
+        n = len(self.ins)
+        self.program = program
+        self._constants = self.compiled.constants
+        self._tail = bool(self.containers or self._constants)
+        required = all(s is None for s in self.stores)
+        checked = self.compiled.c_inputs.issuperset(range(n))
+        self._fast_arity = n if required and checked else -1
+        self._random = self._random_steps()
+        if self.targets:
+            self._locks = [_lock_of(c) for c in sorted(self.targets, key=id)]
+        self.maker = Maker(self)
+
+    def _random_steps(self) -> list[Container]:
+        """Let draws advance their generator in place where its successor replaces it."""
+        if not any(hasattr(op, "draw_in_place") for op in self.compiled.step_ops):
+            return []
+        from jitgraph.runtime.draws import with_draws_in_place
+
+        first = len(self.ins)
+        slots = {first + k: c for k, c in enumerate(self.containers)}
+        updates = {
+            self.program.outputs[self.n_outputs + k]: c for k, c in enumerate(self.targets)
+        }
+        self.program, used = with_draws_in_place(
+            self.compiled.program, self.compiled.step_ops, slots, updates
+        )
+        return used
+
+    # -- calling -----------------------------------------------------------------------------
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == self._fast_arity and not kwargs:
+            try:
+                results = self._run(args)
+            except BadArgument:
+                results = self._run(self._filtered(args))
+            return self._package(results)
+        return self._call_bound(args, kwargs)
+
+    def _run(self, values: tuple[Any, ...]) -> Sequence[Any]:
+        """Compute outputs and updates, then store the updates, or nothing if anything failed."""
+        if not self.targets:
+            if self._tail:
+                values = values + tuple([c.data for c in self.containers]) + self._constants
+            try:
+                return self.program.run(values)
+            except (CheckFailed, MemoryError, *_PYTHON_ERRORS) as error:
+                raise self._explained(error, values) from None
+        return self._run_and_store(values)
+
+    def _run_and_store(self, values: tuple[Any, ...]) -> Sequence[Any]:
+        for lock in self._locks:
+            lock.acquire()
+        saved = [(c.data, c.data.get_state(legacy=False)) for c in self._random]
+        try:
+            values = values + tuple([c.data for c in self.containers]) + self._constants
+            results = self.program.run(values)
+            for container, value in zip(self.targets, results[self.n_outputs :], strict=True):
+                container.data = value
+            return results
+        except BaseException as error:
+            for state, before in saved:
+                state.set_state(before)
+            if isinstance(error, (CheckFailed, MemoryError, *_PYTHON_ERRORS)):
+                raise self._explained(error, values) from None
+            raise
+        finally:
+            for lock in self._locks:
+                lock.release()
+
+    def _explained(self, error: BaseException, values: tuple[Any, ...]) -> BaseException:
+        if isinstance(error, BadArgument):
+            return error
+        from jitgraph.explain import explained
+
+        return explained(self, error, values)
+
+    def _package(self, results: Sequence[Any]) -> Any:
+        if self.returns == "one":
+            return results[0]
+        outs = list(results[: self.n_outputs])
+        return outs if self.returns == "list" else dict(zip(self.returns, outs, strict=True))
+
+    def _call_bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        subset = kwargs.pop("output_subset", None)
+        values = self._bind(args, kwargs)
+        result = self._package(self._run(self._filtered(values)))
+        if subset is None:
+            return result
+        if isinstance(result, dict):
+            return {k: result[k] for k in subset}
+        return [result[k] if isinstance(result, list) else result for k in subset]
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """One value for each input, from positions, keywords and defaults."""
+        explicit = [k for k, i in enumerate(self.ins) if not i.implicit]
+        if len(args) > len(explicit):
+            if len(args) <= len(self.ins):
+                raise TypeError(f"Tried to provide value for implicit input: {self._label(len(args) - 1)}")
+            raise TypeError(
+                f"Too many parameter passed to jitgraph function{self._named()}: "
+                f"{len(args)} for {len(explicit)} inputs"
+            )
+        given: dict[int, Any] = dict(zip(explicit, args, strict=False))
+        for name, value in kwargs.items():
+            k = self._input_called(name)
+            if self.ins[k].implicit:
+                raise TypeError(f"Tried to provide value for implicit input: {self._label(k)}")
+            if k in given:
+                raise TypeError(f"Multiple values for input: {self._label(k)}")
+            given[k] = value
+        values = []
+        for k, store in enumerate(self.stores):
+            if k in given:
+                values.append(given[k])
+            elif store is not None:
+                values.append(store.data)
+            else:
+                raise TypeError(f"Missing required input: {self._label(k)}{self._named()}")
+        return tuple(values)
+
+    def _input_called(self, name: str) -> int:
+        found = [k for k, i in enumerate(self.ins) if i.name == name]
+        if len(found) > 1:
+            raise TypeError(f"Ambiguous name: {name} - please check the names of the inputs")
+        if not found:
+            names = ", ".join(sorted(i.name for i in self.ins if i.name))
+            raise TypeError(
+                f"Unknown input or state: {name}. The function has "
+                f"{sum(i.name is not None for i in self.ins)} named inputs ({names})."
+            )
+        return found[0]
+
+    def _filtered(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """The values as arrays of the declared types."""
+        from jitgraph.tensor.filter import filter_value
+
+        if self.trust_input:
+            return tuple(values)
+        result = []
+        for k, (i, value) in enumerate(zip(self.ins, values, strict=True)):
+            type_ = i.variable.type
+            if not isinstance(type_, TensorType):
+                result.append(value)
+                continue
+            try:
+                array = filter_value(type_, value, i.strict, i.allow_downcast)
+            except (TypeError, ValueError) as error:
+                where = i.variable.where
+                raise type(error)(
+                    f"Bad input argument{self._argument_name(i)} to jitgraph function{self._named()}"
+                    f" at index {k} (0-based).{f' ({where})' if where else ''}\n{error}"
+                ) from None
+            result.append(array.view(np.ndarray) if type(array) is not np.ndarray else array)
+        return tuple(result)
+
+    def _named(self) -> str:
+        return f' with name "{self.name}"' if self.name else ""
+
+    @staticmethod
+    def _argument_name(i: In) -> str:
+        return f' with name "{i.name}"' if i.name else ""
+
+    def _label(self, k: int) -> str:
+        return self.ins[k].name or str(self.ins[k].variable)
+
+    # -- stored values -----------------------------------------------------------------------
+    def _cell(self, key: Any) -> Container:
+        for k, i in enumerate(self.ins):
+            if key is i.variable or (isinstance(key, str) and i.name == key) or (
+                type(key) is int and key == k
+            ):
+                store = self.stores[k]
+                if store is None:
+                    self.stores[k] = store = Container(None)
+                return store
+        for variable, container in zip(self.shared, self.containers, strict=True):
+            if key is variable or (isinstance(key, str) and variable.name == key):
+                return container
+        raise TypeError(f"Unknown input or state: {key}")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._cell(key).data
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        from jitgraph.tensor.filter import filter_value
+
+        cell = self._cell(key)
+        types = {id(s): i.variable.type for s, i in zip(self.stores, self.ins, strict=True)}
+        type_ = types.get(id(cell))
+        cell.data = filter_value(type_, value) if isinstance(type_, TensorType) else value
+
+    def __contains__(self, key: Any) -> bool:
+        try:
+            self._cell(key)
+        except TypeError:
+            return False
+        return True
+
+    @property
+    def value(self) -> Function:
+        return self
+
+    @property
+    def container(self) -> _Cells:
+        return _Cells(self)
+
+    # -- variants ----------------------------------------------------------------------------
+    def copy(
+        self,
+        share_memory: bool = False,
+        swap: dict[Any, Any] | None = None,
+        delete_updates: bool = False,
+        name: str | None = None,
+        profile: Any = None,
+    ) -> Function:
+        """Another function on the same compiled code; nothing is compiled again.
+
+        swap            {old shared: new shared} of the same types, for the new function only
+        delete_updates  drop all updates
+        The copy always returns a list (as Theano's does). State that is not swapped stays
+        shared with this function. Raises ValueError for a key this function does not use,
+        AssertionError for types that differ.
+        """
+        shared, containers = list(self.shared), list(self.containers)
+        targets, variables = list(self.targets), list(self.target_variables)
+        for old, new in (swap or {}).items():
+            assert isinstance(old, SharedVariable) and isinstance(new, SharedVariable), (
+                f"swap exchanges shared variables, got {old!r} and {new!r}"
+            )
+            assert old.type == new.type, f"swap: {old} is {old.type}, {new} is {new.type}"
+            found = False
+            for k, s in enumerate(shared):
+                if s is old:
+                    shared[k], containers[k], found = new, new.container, True
+            for k, t in enumerate(variables):
+                if t is old:
+                    variables[k], targets[k], found = new, new.container, True
+            if not found:
+                raise ValueError(f"SharedVariable: {old} not found")
+        stores = [Container(s.data) if s is not None else None for s in self.stores]
+        for k, t in enumerate(targets):
+            for mine, copied in zip(self.stores, stores, strict=True):
+                if t is mine and copied is not None:
+                    targets[k] = copied
+        result = Function(
+            self.compiled,
+            self.ins,
+            shared,
+            [] if delete_updates else targets,
+            [] if delete_updates else variables,
+            self.n_outputs,
+            self.returns if isinstance(self.returns, list) else "list",
+            name or (f"{self.name} copy" if self.name else None),
+            stores,
+            containers,
+        )
+        return result
+
+    __copy__ = copy
+
+    # -- looking inside ----------------------------------------------------------------------
+    @property
+    def c_source(self) -> str:
+        """The C file of this function, with the names and lines of its graph in the comments."""
+        return self.compiled.plan().c_source()
+
+    def compile_report(self) -> dict[str, Any]:
+        """Milliseconds per stage of compilation, and whether the cache had the code.
+
+        Keys: total, key, lookup, rewrite, plan, emit, cc, load (ms), cache ('hit', 'miss'),
+        reason (of a miss), source ('memory', 'disk', 'compiled').
+        """
+        return dict(self.compiled.report)
+
+    def debugprint(self, file: Any = None, **kwargs: Any) -> Any:
+        """Print the optimised graph (see `jitgraph.printing.debugprint`)."""
+        from jitgraph.printing import debugprint
+
+        return debugprint(self, file=file, **kwargs)
+
+    def get_shared(self) -> list[SharedVariable]:
+        return list(self.shared)
+
+    def free(self) -> None:
+        """Give back the scratch memory kept between calls."""
+        for step in self.program.steps:
+            if not isinstance(step, PythonStep):
+                step.free.clear()
+
+    def sync_shared(self) -> None:
+        """Nothing to wait for on a CPU."""
+
+    def __repr__(self) -> str:
+        return f"<jitgraph function{self._named()}: {len(self.ins)} inputs, {self.n_outputs} outputs>"
+
+
+class _Cells:
+    def __init__(self, function: Function):
+        self.function = function
+
+    def __getitem__(self, key: Any) -> Container:
+        return self.function._cell(key)
+
+
+class Maker:
+    """`f.maker.fgraph`: the optimised graph for programs that look at it."""
+
+    def __init__(self, function: Function):
+        self.function = function
+
+    @property
+    def fgraph(self) -> OptimisedGraph:
+        return OptimisedGraph(self.function.compiled)
+
+
+class OptimisedGraph:
+    """The graph after rewriting."""
+
+    def __init__(self, compiled: Compiled):
+        self.inputs = list(compiled.inputs)
+        if compiled.mode.linker == "reference":
+            self.outputs = list(compiled.outputs)
+        else:
+            self.outputs = list(compiled.plan().outputs)
+
+    def toposort(self) -> list[Apply]:
+        from jitgraph.graph import toposort
+
+        return toposort(self.outputs)
+
+    @property
+    def apply_nodes(self) -> set[Apply]:
+        return set(self.toposort())
+
+    @property
+    def variables(self) -> set[Variable]:
+        from jitgraph.graph import ancestors
+
+        return set(ancestors(self.outputs))
+
+
+def _store_of(i: In) -> Container | None:
+    """Where the default of an input is kept; None for a required input."""
+    if i.container is not None:
+        return i.container
+    if i.value is None:
+        return None
+    if not isinstance(i.variable.type, TensorType):
+        return Container(i.value)
+    from jitgraph.tensor.filter import filter_value
+
+    value = filter_value(i.variable.type, i.value, i.strict, i.allow_downcast)
+    return Container(value if i.borrow else np.array(value))
+
+
+def _lock_of(container: Container) -> Any:
+    lock = _LOCKS.get(id(container))
+    if lock is None:
+        import weakref
+
+        lock = _LOCKS[id(container)] = threading.RLock()
+        weakref.finalize(container, _LOCKS.pop, id(container), None)
+    return lock
+
+
+_PYTHON_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, AssertionError, RuntimeError)

@@ -1,0 +1,188 @@
+"""From inputs and outputs to a program that runs: key, cache, and on a miss rewriting and C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jitgraph.canonical import graph_text, large_constants
+from jitgraph.graph import Constant, TensorType, Variable
+from jitgraph.op import from_token
+from jitgraph.runtime.program import CompiledStep, Program, PythonStep
+
+
+@dataclass
+class Compiled:
+    """A program with what is needed to explain it: the graph it came from, and the report."""
+
+    program: Program
+    constants: tuple[Any, ...]  # values of the slots behind the inputs
+    inputs: list[Variable]
+    outputs: list[Variable]
+    mode: Any
+    report: dict[str, Any]
+    step_ops: list[Any] = field(default_factory=list)
+    c_inputs: frozenset[int] = frozenset()  # inputs that a C entry checks by itself
+    _plan: Any = None
+
+    def plan(self) -> Any:
+        """The plan of this very graph, with the user's names and lines; made when asked for."""
+        if self._plan is None:
+            self._plan = plan_graph(self.inputs, self.outputs, self.mode)[0]
+        return self._plan
+
+
+@cache
+def code_digest() -> str:
+    """Digest of everything that decides what C comes out of a graph."""
+    from jitgraph.runtime.toolchain import csrc_directory, tree_digest
+
+    root = Path(__file__).parent
+    parts = [
+        tree_digest(str(root / place), (".py",)) for place in ("cgen", "ops", "rewrite", "runtime")
+    ]
+    parts += [tree_digest(csrc_directory(), (".h", ".c"))]
+    top = ("graph.py", "op.py", "dtypes.py", "canonical.py", "compiling.py")
+    parts += [(root / name).read_text(encoding="utf-8") for name in top]
+    import hashlib
+
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def own_memory(outputs: Sequence[Variable]) -> list[Variable]:
+    """Outputs as distinct computed values: leaves and repetitions are copied by the program."""
+    from jitgraph.ops.arithmetic import identity
+
+    seen: set[Variable] = set()
+    result = []
+    for v in outputs:
+        if isinstance(v.type, TensorType) and (v.owner is None or v in seen):
+            v = identity.make_node(v).outputs[0]
+        seen.add(v)
+        result.append(v)
+    return result
+
+
+def plan_graph(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any] | None = None
+) -> tuple[Any, list[Constant]]:
+    """Rewrite and plan; also the large constants of the rewritten graph, the slots after inputs."""
+    from jitgraph.cgen.plan import make_plan
+    from jitgraph.rewrite.pipeline import optimise
+
+    report = {} if report is None else report
+    with _timed(report, "rewrite"):
+        rewritten = own_memory(optimise(list(outputs), mode))
+    constants = large_constants(rewritten, inputs)
+    with _timed(report, "plan"):
+        plan = make_plan([*inputs, *constants], rewritten, fusion=mode.fusion)
+    return plan, constants
+
+
+def compile_graph(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any]
+) -> Compiled:
+    """The program for a graph whose leaves are `inputs`, from memory, disk or the compiler."""
+    if mode.linker == "reference":
+        return _reference_program(inputs, outputs, mode, report)
+    from jitgraph.runtime.cache import default_cache, make_key
+    from jitgraph.runtime.toolchain import default_toolchain
+
+    with _timed(report, "key"):
+        toolchain = default_toolchain()
+        text = graph_text(inputs, outputs)
+        parts = {
+            "graph": text,
+            "mode": mode.token(),
+            "jitgraph": code_digest(),
+            "toolchain": toolchain.identity,
+        }
+        key = make_key(parts)
+    given = large_constants(outputs, inputs)
+    made: dict[str, Any] = {}
+
+    def build() -> tuple[str, dict[str, Any]]:
+        plan, constants = plan_graph(inputs, outputs, mode, report)
+        made["plan"] = plan
+        with _timed(report, "emit"):
+            source = plan.c_source()
+        metadata = plan.metadata()
+        signatures = [c.signature() for c in given]
+        metadata["constants"] = [signatures.index(c.signature()) for c in constants]
+        return source, metadata
+
+    entry = default_cache().get_or_build(key, parts, build, toolchain, report)
+    report["entry"] = key
+    return _assemble(inputs, outputs, mode, report, entry, given, made.get("plan"))
+
+
+def _assemble(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    mode: Any,
+    report: dict[str, Any],
+    entry: Any,
+    given: Sequence[Constant],
+    plan: Any,
+) -> Compiled:
+    from jitgraph.runtime.loader import attach_blas, host, load
+    from jitgraph.runtime.threads import ensure_pool
+
+    metadata = entry.metadata
+    steps: list[CompiledStep | PythonStep] = []
+    lib: Any = None
+    with _timed(report, "load"):
+        if any(s["kind"] == "c" for s in metadata["steps"]):
+            lib = load(entry.object_bytes, entry.key)
+            if '"jg_blas.h"' in entry.c_source:
+                attach_blas()
+            ensure_pool(lib, host())
+        ops = []
+        for s in metadata["steps"]:
+            if s["kind"] == "c":
+                steps.append(CompiledStep(lib, host(), s))
+            else:
+                op = from_token(s["op"])
+                steps.append(PythonStep(op.evaluate, s, len(ops)))
+                ops.append(op)
+    program = Program(steps, metadata["slots"], metadata["outputs"])
+    constants = tuple(given[k].data for k in metadata["constants"])
+    checked = {k for s in steps if isinstance(s, CompiledStep) for k in s.inputs}
+    return Compiled(
+        program, constants, list(inputs), list(outputs), mode, report, ops, frozenset(checked), plan
+    )
+
+
+def _reference_program(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any]
+) -> Compiled:
+    """The graph evaluated node by node with NumPy."""
+    from jitgraph.reference import evaluate
+
+    def run(*values: Any) -> list[Any]:
+        return evaluate(own, dict(zip(inputs, values, strict=True)))
+
+    own = own_memory(outputs)
+    numbers = list(range(len(inputs)))
+    made = [len(inputs) + k for k in range(len(own))]
+    step = PythonStep(run, {"in": numbers, "out": made}, 0)
+    program = Program([step], len(inputs) + len(own), made)
+    report.update(cache="none", reason="mode='reference' uses no compiled code")
+    return Compiled(program, (), list(inputs), list(outputs), mode, report)
+
+
+class _timed:
+    """Add the milliseconds of a block to report[name]."""
+
+    def __init__(self, report: dict[str, Any], name: str):
+        self.report, self.name = report, name
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *exc: object) -> None:
+        self.report[self.name] = (time.perf_counter() - self.start) * 1e3

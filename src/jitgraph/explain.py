@@ -1,0 +1,107 @@
+"""What went wrong in a call, in the user's words: the operation, the operands, the line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph.cgen.checks import ERRORS
+from jitgraph.errors import ShapeError
+from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin
+from jitgraph.runtime.program import CheckFailed
+
+# Values are computed again only to show their shapes, so not when that could take long.
+LARGEST_REPLAY = 50_000_000
+
+
+def explained(function: Any, error: BaseException, values: Sequence[Any]) -> BaseException:
+    """The exception to raise in place of `error`, which a call with `values` met."""
+    if isinstance(error, CheckFailed):
+        return _explain_check(function, error, values)
+    number = getattr(error, "jitgraph_step", None)
+    if number is None or function.compiled.mode.linker == "reference":
+        return error
+    nodes = function.compiled.plan().step_nodes()
+    return _with_place(error, nodes[number], _shapes(function, nodes[number], values))
+
+
+def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> Exception:
+    node, what, kind = function.compiled.plan().describe_check(error.segment, error.number)
+    left, right = error.left, error.right
+    if kind == "label":
+        what = f"y_i value out of bounds: label {right} at position {left}"
+    elif kind == "equal":
+        what = f"{what} ({left} and {right})"
+    elif kind == "index":
+        what = f"{what}: {left} of {right}"
+    elif kind == "count":
+        what = f"{what} {left}"
+    class_ = AssertionError if "SpecifyShape" in what else ERRORS.get(kind, ShapeError)
+    operands = _operands(node, _shapes(function, node, values))
+    place = format_origin(node.origins)
+    return class_(f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else ""))
+
+
+def _with_place(error: BaseException, node: Apply, shapes: dict[Variable, Any]) -> BaseException:
+    place = format_origin(node.origins)
+    text = f"{node.op.name}: {error}: {_operands(node, shapes)}" + (f"   ({place})" if place else "")
+    try:
+        new = type(error)(text)
+    except TypeError:
+        return error
+    return new
+
+
+def _operands(node: Apply, shapes: dict[Variable, Any]) -> str:
+    """`x float64[3, 4], the result of exp float64[4]`."""
+    parts = []
+    for v in node.inputs:
+        if isinstance(v, Constant) and v.data.size == 1:
+            continue
+        dtype = getattr(v.type, "dtype", None)
+        if dtype is None:
+            continue
+        shown = shapes.get(v)
+        dims = ", ".join(map(str, shown)) if shown is not None else _symbolic(v)
+        parts.append(f"{_label(v)} {dtype}[{dims}]")
+    return ", ".join(parts[:6])
+
+
+def _symbolic(v: Variable) -> str:
+    return ", ".join("1" if b else "?" for b in v.type.broadcastable)
+
+
+def _label(v: Variable) -> str:
+    while v.name is None and v.owner is not None and v.owner.op.name == "DimShuffle":
+        v = v.owner.inputs[0]
+    if v.name:
+        return v.name
+    if isinstance(v, Constant):
+        return "a constant"
+    if isinstance(v, SharedVariable):
+        return "a shared variable"
+    return f"the result of {v.owner.op.name}" if v.owner is not None else "an unnamed input"
+
+
+def _shapes(function: Any, node: Apply, values: Sequence[Any]) -> dict[Variable, Any]:
+    """The shapes the operands of `node` had, as far as they can be told cheaply."""
+    known = dict(zip(function.compiled.plan().inputs, values, strict=False))
+    shapes: dict[Variable, Any] = {
+        v: a.shape for v, a in known.items() if isinstance(a, np.ndarray)
+    }
+    size = sum(a.nbytes for a in known.values() if isinstance(a, np.ndarray))
+    for v in node.inputs:
+        if v in shapes or size > LARGEST_REPLAY:
+            continue
+        if isinstance(v, Constant):
+            shapes[v] = v.data.shape
+            continue
+        try:
+            from jitgraph.reference import evaluate
+
+            shapes[v] = np.shape(evaluate([v], known)[0])
+        except Exception:  # the operand itself cannot be computed: its shape stays unknown
+            continue
+    return shapes

@@ -1,0 +1,337 @@
+"""`jitgraph.function`: from symbolic inputs, outputs and updates to something that is called."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jitgraph.compiling import compile_graph
+from jitgraph.config import config
+from jitgraph.errors import MissingInputError, UnusedInputError
+from jitgraph.function_io import In, Out, as_input, as_output
+from jitgraph.graph import (
+    Constant,
+    SharedVariable,
+    TensorType,
+    Variable,
+    ancestors,
+    format_origin,
+    leaves,
+    rebuild,
+    user_origin,
+)
+from jitgraph.op import describe, here
+
+__all__ = ["In", "Out", "evaluate_variable", "function"]
+
+Updates = dict[SharedVariable, Variable]
+
+
+def function(
+    inputs: Any,
+    outputs: Any = None,
+    mode: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    no_default_updates: Any = False,
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
+    allow_input_downcast: bool | None = None,
+    profile: Any = None,
+    on_unused_input: str | None = None,
+) -> Any:
+    """Compile the graph from `inputs` to `outputs` into a callable.
+
+    inputs    list or tuple of variables or `In`
+    outputs   a variable or `Out` (the call returns an array), a list or tuple (a list of
+              arrays), a dict with str keys (a dict), None (an empty list)
+    mode      None for the configured one, a name ('FAST_RUN', 'FAST_COMPILE', 'reference') or
+              a `Mode`
+    updates   pairs (shared, expression) or a dict: all expressions are computed from the
+              values before the call, and stored together after everything succeeded
+    givens    pairs (variable, replacement) or a dict, for this function only
+    no_default_updates  True: ignore every `default_update`; a list: those of these variables
+    name      for messages; default: file and line of the call
+    allow_input_downcast  as `In(allow_downcast=…)` for plain inputs
+    on_unused_input  'raise', 'warn', 'ignore', or None for the configured one
+
+    The function never changes its arguments, and its results share memory with nothing.
+    Raises MissingInputError, UnusedInputError, TypeError, ValueError as described in
+    docs/errors.md.
+    """
+    started = time.perf_counter()
+    if not isinstance(inputs, (list, tuple)):
+        raise Exception(
+            f"Input variables of a function should be contained in a list, even when there is a "
+            f"single input; got {type(inputs).__name__}{here()}"
+        )
+    origin = user_origin()
+    ins = [_with_default_downcast(as_input(x), x, allow_input_downcast) for x in inputs]
+    outs, shape_of_result = _outputs(outputs)
+    _check_distinct(ins)
+    pairs = _update_pairs(updates)
+    replacements = _givens(givens, {i.variable for i in ins}, rebuild_strict)
+    defaults = _DefaultUpdates(no_default_updates)
+    expressions = [o.variable for o in outs]
+    targets = [*pairs, *(i for i in ins if i.update is not None)]
+    news = [*pairs.values(), *(i.update for i in ins if i.update is not None)]
+    rebuilt = rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]
+    news = list(rebuilt[len(expressions) :])
+    expressions = list(rebuilt[: len(expressions)])
+    defaults.extend(targets, expressions, news, replacements)
+    given = [i.variable for i in ins]
+    shared = _needed_leaves(given, [*expressions, *news], targets)
+    _check_unused(ins, [*expressions, *news], on_unused_input)
+    report: dict[str, Any] = {}
+    from jitgraph.mode import get_mode
+
+    compiled = compile_graph([*given, *shared], [*expressions, *news], get_mode(mode), report)
+    report["total"] = (time.perf_counter() - started) * 1e3
+    from jitgraph.callable import Function
+
+    return Function(
+        compiled,
+        ins,
+        shared,
+        [t.container if isinstance(t, SharedVariable) else t for t in targets],
+        [t if isinstance(t, SharedVariable) else t.variable for t in targets],
+        len(outs),
+        shape_of_result,
+        name or (format_origin(origin) or None),
+    )
+
+
+def _with_default_downcast(i: In, original: Any, allow: bool | None) -> In:
+    if i is not original:
+        i.allow_downcast = allow
+    return i
+
+
+def _outputs(outputs: Any) -> tuple[list[Out], Any]:
+    """The outputs as a list, and how the call returns them: 'one', 'list', or dict keys."""
+    if outputs is None:
+        return [], "list"
+    if isinstance(outputs, dict):
+        if not all(isinstance(k, str) for k in outputs):
+            raise AssertionError(f"the keys of an outputs dict must be strings{here()}")
+        keys = sorted(outputs)
+        return [as_output(outputs[k]) for k in keys], keys
+    if isinstance(outputs, (list, tuple)):
+        return [as_output(o) for o in outputs], "list"
+    return [as_output(outputs)], "one"
+
+
+def _check_distinct(ins: Sequence[In]) -> None:
+    seen: set[Variable] = set()
+    for i in ins:
+        if i.variable in seen:
+            raise UnusedInputError(
+                f"The variable {describe(i.variable)} is used twice in inputs to a function, so "
+                f"one of the values would not be used{here()}"
+            )
+        seen.add(i.variable)
+
+
+def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        return list(given.items())
+    result = []
+    for entry in given:
+        if isinstance(entry, Variable) or not isinstance(entry, (list, tuple)) or len(entry) != 2:
+            raise ValueError(
+                f"{what} must be a dict or a list of pairs, got the entry {entry!r}{here()}"
+            )
+        result.append((entry[0], entry[1]))
+    return result
+
+
+def _update_pairs(updates: Any) -> Updates:
+    result: Updates = {}
+    for target, value in _pairs(updates, "updates"):
+        if not isinstance(target, SharedVariable):
+            raise TypeError(f"update target must be a SharedVariable, got {target!r}{here()}")
+        if target in result:
+            raise ValueError(f"this shared variable already has an update expression: {target}{here()}")
+        result[target] = update_expression(target, value)
+    return result
+
+
+def update_expression(target: SharedVariable, value: Any) -> Variable:
+    """`value` as an expression of exactly the type of `target`."""
+    if not isinstance(value, Variable):
+        if isinstance(target.type, TensorType):
+            from jitgraph.tensor.filter import filter_value
+
+            value = target.type.make_constant(filter_value(target.type, value))
+            if value.type != target.type:
+                return value
+        else:
+            raise TypeError(f"the update of {target} must be a variable, got {value!r}{here()}")
+    if value.type != target.type:
+        same = isinstance(value.type, TensorType) and isinstance(target.type, TensorType)
+        hint = (
+            " If the difference is related to the broadcast pattern, you can call the "
+            "tensor.unbroadcast(var, axis_to_unbroadcast[, ...]) function to remove broadcastable "
+            "dimensions."
+            if same
+            else ""
+        )
+        raise TypeError(
+            f"An update must have the same type as the original shared variable "
+            f"(shared_var={target}, shared_var.type={target.type}, update_val={value}, "
+            f"update_val.type={value.type}).{hint}{here()}"
+        )
+    return value
+
+
+def _givens(givens: Any, inputs: set[Variable], strict: bool) -> dict[Variable, Variable]:
+    result: dict[Variable, Variable] = {}
+    for old, new in _pairs(givens, "givens"):
+        if not isinstance(old, Variable):
+            raise TypeError(f"givens: {old!r} is not a variable{here()}")
+        if old in inputs:
+            raise RuntimeError(
+                f"You are trying to replace variable '{old}' through the `givens` parameter, but "
+                f"this variable is an input to your function. Replacing inputs is currently "
+                f"forbidden because it has no effect. One way to modify an input `x` to a function "
+                f"evaluating f(x) is to define a new input `y` and use "
+                f"`jitgraph.function([y], f(x), givens={{x: g(y)}})`. Another solution consists in "
+                f"using `jitgraph.clone`{here()}"
+            )
+        if old in result:
+            raise AssertionError(f"givens: {old} is replaced twice{here()}")
+        result[old] = _replacement(old, new, strict)
+    for old, new in result.items():
+        for v in ancestors([new]):
+            if v in result and v is not old:
+                raise AssertionError(
+                    f"givens: the replacement of {old} depends on {v}, which is replaced too{here()}"
+                )
+    return result
+
+
+def _replacement(old: Variable, new: Any, strict: bool) -> Variable:
+    if not isinstance(new, Variable):
+        from jitgraph.tensor.sharing import shared
+
+        if isinstance(old.type, TensorType):
+            from jitgraph.tensor.filter import filter_value
+
+            value = filter_value(old.type, new)
+            new = shared(value, broadcastable=old.type.broadcastable)
+        else:
+            new = shared(new)
+    if new.type == old.type or not strict:
+        return new
+    both = isinstance(new.type, TensorType) and isinstance(old.type, TensorType)
+    if both and new.type.dtype == old.type.dtype and new.type.ndim == old.type.ndim:
+        # Fewer marks are always safe; more are not.
+        if all(n or not o for n, o in zip(new.type.broadcastable, old.type.broadcastable, strict=True)):
+            from jitgraph.ops.shape import restrict_pattern
+
+            return restrict_pattern(new, old.type.broadcastable)
+    raise TypeError(
+        f"Cannot convert Type {new.type} (of Variable {new}) into Type {old.type}. You can try to "
+        f"manually convert {new} into a {old.type}{here()}"
+    )
+
+
+class _DefaultUpdates:
+    """Adds the default updates of the shared variables that a graph needs."""
+
+    def __init__(self, excluded: Any):
+        if not isinstance(excluded, (bool, list, tuple)):
+            raise TypeError(f"no_default_update should be either a boolean or a list{here()}")
+        self.none = excluded is True
+        self.excluded = set(excluded) if isinstance(excluded, (list, tuple)) else set()
+
+    def extend(
+        self,
+        targets: list[Any],
+        expressions: Sequence[Variable],
+        news: list[Variable],
+        replacements: Mapping[Variable, Variable],
+    ) -> None:
+        """Append each default update to `targets` and `news`; one may bring in others."""
+        if self.none:
+            return
+        seen = set(self.excluded)
+        pending = leaves([*expressions, *news])
+        while pending:
+            v = pending.pop(0)
+            if v in seen:
+                continue
+            seen.add(v)
+            update = getattr(v, "default_update", None)
+            if not isinstance(v, SharedVariable) or update is None or v in targets:
+                continue
+            new = update_expression(v, update)
+            [new] = rebuild([new], replacements) if replacements else [new]
+            targets.append(v)
+            news.append(new)
+            pending.extend(leaves([new]))
+
+
+def _needed_leaves(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], targets: Sequence[Any]
+) -> list[SharedVariable]:
+    """The shared variables the graph reads; MissingInputError for any other leaf."""
+    known = set(inputs)
+    shared: list[SharedVariable] = []
+    for v in leaves(outputs, stop=inputs):
+        if v in known or isinstance(v, Constant):
+            continue
+        if isinstance(v, SharedVariable):
+            shared.append(v)
+            continue
+        where = f"   ({v.where})" if v.where else ""
+        raise MissingInputError(
+            f"the outputs need {describe(v)}, which is not among the inputs and has no value of its "
+            f"own: add it to the inputs, or give it a value with `givens`{where or here()}"
+        )
+    return shared
+
+
+def _check_unused(ins: Sequence[In], outputs: Sequence[Variable], choice: str | None) -> None:
+    choice = choice or config.on_unused_input
+    if choice not in ("raise", "warn", "ignore"):
+        raise ValueError(
+            f"Invalid value for keyword on_unused_input of a function: {choice!r}. Valid values are "
+            f"'raise', 'warn' and 'ignore'{here()}"
+        )
+    if choice == "ignore":
+        return
+    used = set(ancestors(outputs, stop=[i.variable for i in ins]))
+    for i in ins:
+        if i.variable in used or i.update is not None:
+            continue
+        where = f"   ({i.variable.where})" if i.variable.where else here()
+        message = (
+            f"the input {describe(i.variable)} is not used to compute any output: leave it out, or "
+            f"pass on_unused_input='ignore'{where}"
+        )
+        if choice == "warn":
+            warnings.warn(message, stacklevel=3)
+        else:
+            raise UnusedInputError(message)
+
+
+def evaluate_variable(variable: Variable, values: Mapping[Variable, Any] | None) -> Any:
+    """The value of `variable` for the given inputs (see `TensorVariable.eval`)."""
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise TypeError(f"eval takes a dict from variables to values, got {values!r}{here()}")
+    for v in values:
+        if not isinstance(v, Variable):
+            raise TypeError(f"the keys of eval's dict must be variables, got {v!r}{here()}")
+    known = variable.tag.__dict__.setdefault("_eval_functions", {})
+    keys = tuple(values)
+    if keys not in known:
+        known[keys] = function(list(keys), variable)
+    return known[keys](*values.values())

@@ -1,0 +1,73 @@
+"""The order of the rule sets: canonical, stable, opt-in approximations, expansion.
+
+Each phase repeats its rules and the canonical ones until nothing changes. Approximations come
+after the stable rules, which therefore still find the exact sigmoid; composite ops are written
+out last, so that rules see them whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jitgraph.graph import Variable
+from jitgraph.rewrite import canonical, index, shapes, special, stable, views
+from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Table, fixpoint
+
+if TYPE_CHECKING:
+    from jitgraph.mode import Mode
+
+CANONICAL: list[Rule] = [*canonical.RULES, *shapes.RULES, *views.RULES, *index.RULES]
+# Every rule a mode can switch; expansion cannot be switched off.
+SWITCHABLE: list[Rule] = [*CANONICAL, *stable.RULES, *special.OPT_IN]
+
+_BEFORE_GRADIENT = RuleSet(stable.BEFORE_GRADIENT)
+
+
+def selected(mode: Mode) -> list[Rule]:
+    """The rules that `mode` asks for, in their order."""
+    return [r for r in SWITCHABLE if mode.selects(r.tags)]
+
+
+@lru_cache(maxsize=32)
+def phases(mode: Mode) -> tuple[RuleSet, ...]:
+    """The rule sets of `mode`, one for each phase that has something to do."""
+    chosen = set(selected(mode))
+    exact = [r for r in CANONICAL if r in chosen]
+    result = [RuleSet(exact)] if exact else []
+    for extra in (stable.RULES, special.OPT_IN):
+        more = [r for r in extra if r in chosen]
+        if more:
+            result.append(RuleSet([*exact, *more]))
+    return (*result, RuleSet([*exact, *special.EXPAND]))
+
+
+def optimise(
+    outputs: Sequence[Variable], mode: Mode, log: list[str] | None = None
+) -> list[Variable]:
+    """Outputs of the same values and types as the given ones, in the form that is compiled.
+
+    The given graph is not changed; leaves are shared with it. `log` collects the names of the
+    rules that fired, in order.
+    """
+    table = Table(merge=mode.merge)
+    current = list(outputs)
+    for rules in phases(mode):
+        current = fixpoint(current, rules, table, log)
+    return current
+
+
+def stabilise(outputs: Sequence[Variable], keep: Collection[Variable]) -> list[Variable]:
+    """`outputs` with the stable rules applied between them and the variables in `keep`.
+
+    Variables in `keep` are leaves here and stay the same objects. An output in which no rule fires
+    is returned itself. Differentiating the result gives derivatives of the stable forms:
+    that of log(sigmoid(x)) is finite at x = -1000.
+    """
+    walk = Rewriter(_BEFORE_GRADIENT, Table(), keep=frozenset(keep))
+    new = walk.run(outputs)
+    if not walk.fired:
+        return list(outputs)
+    touched = walk.touched(outputs)
+    return [n if o in touched else o for n, o in zip(new, outputs, strict=True)]

@@ -1,0 +1,34 @@
+"""Rules asked for by name, and the last phase, which writes composite ops out."""
+
+from __future__ import annotations
+
+from jitgraph.graph import Apply, Variable
+from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
+
+
+@rule_function("sigmoid(x) -> ultra_fast_sigmoid(x)", "sigmoid", tags=("local_ultra_fast_sigmoid",))
+def ultra_fast(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """An approximation with an error of at most 0.0277."""
+    from jitgraph.ops.nnet import ultra_fast_sigmoid
+
+    return ultra_fast_sigmoid(node.inputs[0])
+
+
+@rule_function("sigmoid(x) -> hard_sigmoid(x)", "sigmoid", tags=("local_hard_sigmoid",))
+def hard(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """Three straight lines with an error of at most 0.0759."""
+    from jitgraph.tensor.nnet.sigm import hard_sigmoid
+
+    return hard_sigmoid(node.inputs[0])
+
+
+@rule_function("composite(x) -> its elementary operations", tags=("expand",))
+def expand(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """Softmax, logsumexp and the like, as loops are made of elementary functions and reductions."""
+    write_out = getattr(node.op, "expand", None)
+    return None if write_out is None else write_out(*node.inputs)
+
+
+# The first that applies wins: with both asked for, ultra_fast_sigmoid.
+OPT_IN: list[Rule] = [ultra_fast, hard]
+EXPAND: list[Rule] = [expand]

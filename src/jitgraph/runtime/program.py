@@ -1,0 +1,188 @@
+"""Running a compiled program: C entries and NumPy steps over numbered slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph import dtypes
+from jitgraph.runtime._abi import ffi
+
+# What an entry returns (csrc/jg_abi.h).
+OK, ARGUMENT, CHECK, LABEL, PLAN, MEMORY = range(6)
+# Scratch larger than this is given back after a call.
+KEPT_SCRATCH = 64 << 20
+
+
+class BadArgument(Exception):
+    """An argument is not an array of the declared dtype and rank; `slot` says which."""
+
+    def __init__(self, slot: int):
+        super().__init__(slot)
+        self.slot = slot
+
+
+class CheckFailed(Exception):
+    """A run-time check failed: its step and number, and the values compared."""
+
+    def __init__(self, segment: int, number: int, left: int, right: int):
+        super().__init__(segment, number, left, right)
+        self.segment, self.number, self.left, self.right = segment, number, left, right
+
+
+class Workspace:
+    """Scratch memory and the exchange array of one call; calls from several threads have their own."""
+
+    __slots__ = ("array", "info", "pointer")
+
+    def __init__(self, lengths: int):
+        self.info = ffi.new("int64_t[]", 5 + lengths)
+        self.array: np.ndarray | None = None
+        self.pointer = ffi.NULL
+
+    def reserve(self, size: int) -> None:
+        """Have at least `size` bytes, aligned to a cache line."""
+        if size <= self.info[0]:
+            return
+        self.array = np.empty(size + 64, dtype=np.uint8)
+        address = self.array.ctypes.data
+        self.pointer = ffi.cast("void *", (address + 63) & ~63)
+        self.info[0] = size
+
+
+class CompiledStep:
+    """One C entry: arrays in, new arrays out."""
+
+    def __init__(self, lib: Any, host: Any, step: dict[str, Any]):
+        self.entry = lib.jg_entry
+        self.lib = lib
+        self.host = host
+        self.segment: int = step["segment"]
+        self.inputs: tuple[int, ...] = tuple(step["in"])
+        self.outputs: tuple[int, ...] = tuple(step["out"])
+        self.types = [(dtypes.NUMPY[d], n) for d, n in step["types"]]
+        self.lengths = sum(n for _, n in self.types)
+        # Shapes of the last call, tried first at the next one.
+        self.last = tuple((dtype, (0,) * n) for dtype, n in self.types)
+        self.free: list[Workspace] = []
+
+    def __call__(self, args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+        try:
+            work = self.free.pop()
+        except IndexError:
+            work = Workspace(self.lengths)
+        empty = np.empty
+        outs = tuple([empty(shape, dtype) for dtype, shape in self.last])
+        status = self.entry(self.segment, self.host, id(args), id(outs), work.pointer, work.info)
+        if status:
+            outs = self._retry(args, work, status)
+        self.free.append(work)
+        return outs
+
+    def _retry(
+        self, args: tuple[Any, ...], work: Workspace, status: int
+    ) -> tuple[np.ndarray, ...]:
+        """Give the entry what it asked for: other shapes, scratch, arrays in C order."""
+        outs: tuple[np.ndarray, ...] = ()
+        for _ in range(len(args) + 3):
+            info = work.info
+            if status == OK:
+                if work.array is not None and work.array.nbytes > KEPT_SCRATCH:
+                    work.array, work.pointer, info[0] = None, ffi.NULL, 0
+                return outs
+            if status == PLAN:
+                self._replan(work)
+            elif status == ARGUMENT:
+                args = self._in_order(args, int(info[1]))
+            elif status in (CHECK, LABEL):
+                raise CheckFailed(self.segment, int(info[1]), int(info[2]), int(info[3]))
+            else:
+                raise MemoryError("no memory for a row buffer of a compiled loop")
+            outs = tuple(_allocate(shape, dtype) for dtype, shape in self.last)
+            status = self.entry(
+                self.segment, self.host, id(args), id(outs), work.pointer, work.info
+            )
+        raise AssertionError(f"the compiled entry keeps answering {status}")
+
+    def _replan(self, work: Workspace) -> None:
+        info = work.info
+        at = 5
+        shapes = []
+        for dtype, n in self.types:
+            shapes.append((dtype, tuple(int(info[at + k]) for k in range(n))))
+            at += n
+        self.last = tuple(shapes)
+        try:
+            work.reserve(int(info[4]))
+        except MemoryError:
+            raise MemoryError(
+                f"no room for {int(info[4]):,} bytes of intermediate results"
+            ) from None
+
+    def _in_order(self, args: tuple[Any, ...], k: int) -> tuple[Any, ...]:
+        """The same arguments with number k copied into C order, if that was all that was wrong."""
+        array = args[k]
+        if not isinstance(array, np.ndarray):
+            raise BadArgument(self.inputs[k])
+        copied = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+        if type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
+            raise BadArgument(self.inputs[k])
+        return (*args[:k], np.asarray(copied), *args[k + 1 :])
+
+
+def _allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        raise MemoryError(
+            f"no room for a result of shape {shape} and dtype {dtype}: {size:,} bytes"
+        ) from None
+
+
+class PythonStep:
+    """A step that NumPy or Python code computes: arrays in, tuple of arrays out."""
+
+    def __init__(self, function: Callable[..., Sequence[Any]], step: dict[str, Any], number: int):
+        self.function = function
+        self.inputs: tuple[int, ...] = tuple(step["in"])
+        self.outputs: tuple[int, ...] = tuple(step["out"])
+        self.number = number
+
+    def __call__(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        try:
+            return self.function(*args)
+        except Exception as error:
+            error.jitgraph_step = self.number  # type: ignore[attr-defined]
+            raise
+
+
+class Program:
+    """Steps in order. Re-entrant: everything a call needs beyond the code is its own."""
+
+    def __init__(self, steps: Sequence[CompiledStep | PythonStep], slots: int, outputs: Sequence[int]):
+        self.steps = list(steps)
+        self.slots = slots
+        self.outputs = list(outputs)
+        first = steps[0] if len(steps) == 1 else None
+        # One C entry that reads all inputs in order and makes all outputs: nothing to look up.
+        self.direct: CompiledStep | None = None
+        if isinstance(first, CompiledStep) and list(first.outputs) == self.outputs:
+            self.direct = first
+            self.gather = first.inputs
+
+    def run(self, inputs: tuple[Any, ...]) -> Sequence[Any]:
+        """The outputs for the values of the input slots."""
+        direct = self.direct
+        if direct is not None:
+            if direct.inputs != tuple(range(len(inputs))):
+                inputs = tuple([inputs[k] for k in direct.inputs])
+            return direct(inputs)
+        values: list[Any] = list(inputs) + [None] * (self.slots - len(inputs))
+        for step in self.steps:
+            results = step(tuple([values[k] for k in step.inputs]))
+            for k, result in zip(step.outputs, results, strict=True):
+                values[k] = result
+        return [values[k] for k in self.outputs]
