@@ -66,6 +66,38 @@ JG_UNSIGNED_DIVISION(u64, uint64_t)
 JG_FLOAT_DIVISION(f32, float, __builtin_fmodf, __builtin_floorf, __builtin_copysignf)
 JG_FLOAT_DIVISION(f64, double, __builtin_fmod, __builtin_floor, __builtin_copysign)
 
+/* Powers by squaring, wrapping as repeated multiplication does. A negative exponent gives the
+ * reciprocal cut to an integer: ±1 for the bases ±1, else 0. */
+#define JG_UNSIGNED_POWER(t, T)                                                                    \
+    static inline T jg_pow_##t(T base, T exponent)                                                 \
+    {                                                                                              \
+        T result = 1;                                                                              \
+        for (; exponent; exponent = (T)(exponent >> 1), base = (T)(base * base))                   \
+            if (exponent & 1)                                                                      \
+                result = (T)(result * base);                                                       \
+        return result;                                                                             \
+    }
+#define JG_SIGNED_POWER(t, T)                                                                      \
+    static inline T jg_pow_##t(T base, T exponent)                                                 \
+    {                                                                                              \
+        T result = 1;                                                                              \
+        if (exponent < 0)                                                                          \
+            return (T)(base == 1 ? 1 : base == -1 ? (exponent & 1 ? -1 : 1) : 0);                  \
+        for (; exponent; exponent = (T)(exponent >> 1), base = (T)(base * base))                   \
+            if (exponent & 1)                                                                      \
+                result = (T)(result * base);                                                       \
+        return result;                                                                             \
+    }
+
+JG_SIGNED_POWER(i8, int8_t)
+JG_SIGNED_POWER(i16, int16_t)
+JG_SIGNED_POWER(i32, int32_t)
+JG_SIGNED_POWER(i64, int64_t)
+JG_UNSIGNED_POWER(u8, uint8_t)
+JG_UNSIGNED_POWER(u16, uint16_t)
+JG_UNSIGNED_POWER(u32, uint32_t)
+JG_UNSIGNED_POWER(u64, uint64_t)
+
 /* A float as uint64: values from 2^63 on are moved into the range of the signed conversion. */
 static inline uint64_t jg_to_u64(double x)
 {

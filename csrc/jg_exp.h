@@ -13,11 +13,8 @@
 typedef struct { double k, hi, lo, r, z, cubic; } jg_exp_parts_f64_t;
 typedef struct { float k, hi, lo, r, z, cubic; } jg_exp_parts_f32_t;
 
-/* |x| <= 2000 or nan. */
-JG_MATH jg_exp_parts_f64_t jg_exp_parts_f64(double x) {
-    const double k = JG_FMA(x, 0x1.71547652b82fep+0, 0x1.8p52) - 0x1.8p52;
-    const double hi = JG_FMA(-k, 0x1.62e42feep-1, x);
-    const double lo = k * 0x1.a39ef35793c76p-33;
+/* exp(hi - lo) 2^k for |hi - lo| <= log(2)/2. */
+JG_MATH jg_exp_parts_f64_t jg_exp_reduced_f64(double k, double hi, double lo) {
     const double r = hi - lo, z = r * r;
     /* q2: error 2^-62 in exp(r) */
     double even = 0x1.af68b467cbd30p-26, odd = 0x1.208ab90776351p-29;
@@ -32,11 +29,7 @@ JG_MATH jg_exp_parts_f64_t jg_exp_parts_f64(double x) {
     return (jg_exp_parts_f64_t){k, hi, lo, r, z, (r * z) * JG_FMA(odd, r, even)};
 }
 
-/* |x| <= 200 or nan. */
-JG_MATH jg_exp_parts_f32_t jg_exp_parts_f32(float x) {
-    const float k = JG_FMAF(x, 0x1.715476p+0f, 0x1.8p23f) - 0x1.8p23f;
-    const float hi = JG_FMAF(-k, 0x1.62e4p-1f, x);
-    const float lo = k * 0x1.7f7d1cp-20f;
+JG_MATH jg_exp_parts_f32_t jg_exp_reduced_f32(float k, float hi, float lo) {
     const float r = hi - lo, z = r * r;
     /* q2: error 2^-33 in exp(r) */
     float q = JG_FMAF(0x1.a21794p-13f, r, 0x1.6d4a7cp-10f);
@@ -44,6 +37,24 @@ JG_MATH jg_exp_parts_f32_t jg_exp_parts_f32(float x) {
     q = JG_FMAF(q, r, 0x1.5554eap-5f);
     q = JG_FMAF(q, r, 0x1.555556p-3f);
     return (jg_exp_parts_f32_t){k, hi, lo, r, z, (r * z) * q};
+}
+
+/* exp(x + x_lo) for |x| <= 2000 or nan, |x_lo| < 2^-40. */
+JG_MATH jg_exp_parts_f64_t jg_exp_parts2_f64(double x, double x_lo) {
+    const double k = JG_FMA(x, 0x1.71547652b82fep+0, 0x1.8p52) - 0x1.8p52;
+    const double hi = JG_FMA(-k, 0x1.62e42feep-1, x);
+    return jg_exp_reduced_f64(k, hi, JG_FMA(k, 0x1.a39ef35793c76p-33, -x_lo));
+}
+/* exp(x) for |x| <= 2000 or nan (f32: 200). */
+JG_MATH jg_exp_parts_f64_t jg_exp_parts_f64(double x) {
+    const double k = JG_FMA(x, 0x1.71547652b82fep+0, 0x1.8p52) - 0x1.8p52;
+    const double hi = JG_FMA(-k, 0x1.62e42feep-1, x);
+    return jg_exp_reduced_f64(k, hi, k * 0x1.a39ef35793c76p-33);
+}
+JG_MATH jg_exp_parts_f32_t jg_exp_parts_f32(float x) {
+    const float k = JG_FMAF(x, 0x1.715476p+0f, 0x1.8p23f) - 0x1.8p23f;
+    const float hi = JG_FMAF(-k, 0x1.62e4p-1f, x);
+    return jg_exp_reduced_f32(k, hi, k * 0x1.7f7d1cp-20f);
 }
 
 /* exp(x) = 2^k (hi + lo) with hi = 1 + parts.hi rounded: not normalised, |lo| < 0.08; the sum
@@ -57,45 +68,73 @@ JG_MATH jg_pair_f32 jg_exp_significand_f32(jg_exp_parts_f32_t e) {
     return (jg_pair_f32){one.hi, one.lo + JG_FMAF(0.5f, e.z, e.cubic - e.lo)};
 }
 
-/* exp(x).  Out of range the clamped argument over- or underflows by itself; nan passes. */
-JG_MATH double jg_exp_f64(double x) {
-    double y = x > 710.0 ? 710.0 : x;
-    y = y < -746.0 ? -746.0 : y;
-    const jg_exp_parts_f64_t e = jg_exp_parts_f64(y);
+/* The value of the parts in one number: over- and underflows as it should. */
+JG_MATH double jg_exp_value_f64(jg_exp_parts_f64_t e) {
     const jg_pair_f64 m = jg_exp_significand_f64(e);
     const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
     return (m.hi + m.lo) * scale.hi * scale.lo;
 }
-JG_MATH float jg_exp_f32(float x) {
-    float y = x > 89.0f ? 89.0f : x;
-    y = y < -104.0f ? -104.0f : y;
-    const jg_exp_parts_f32_t e = jg_exp_parts_f32(y);
+JG_MATH float jg_exp_value_f32(jg_exp_parts_f32_t e) {
     const jg_pair_f32 m = jg_exp_significand_f32(e);
     const jg_pair_f32 scale = jg_pow2_halves_f32(e.k);
     return (m.hi + m.lo) * scale.hi * scale.lo;
 }
 
-/* (exp(x) - 1) / 2 as hi + lo with |lo| <= ulp(hi)/2, relative error near 2^-57; x <= 710.
- * The half keeps 2^k representable up to the overflow threshold.  2^(k-1) - 1/2 leaves a
- * remainder once k > 53.  Where 2^(k-1) - 1/2 and the rest cancel (k = 1), the rounding of
+/* exp(x).  Out of range the clamped argument over- or underflows by itself; nan passes. */
+JG_MATH double jg_exp_f64(double x) {
+    double y = x > 710.0 ? 710.0 : x;
+    y = y < -746.0 ? -746.0 : y;
+    const jg_exp_parts_f64_t e = jg_exp_parts_f64(y);
+    return jg_exp_value_f64(e);
+}
+JG_MATH float jg_exp_f32(float x) {
+    float y = x > 89.0f ? 89.0f : x;
+    y = y < -104.0f ? -104.0f : y;
+    const jg_exp_parts_f32_t e = jg_exp_parts_f32(y);
+    return jg_exp_value_f32(e);
+}
+
+/* exp2(x): the argument of exp is r log(2), r = x - rint(x), with its rounding error kept. */
+JG_MATH double jg_exp2_f64(double x) {
+    double y = x > 1025.0 ? 1025.0 : x;
+    y = y < -1076.0 ? -1076.0 : y;
+    const double k = (y + 0x1.8p52) - 0x1.8p52;
+    const double r = y - k;
+    const jg_pair_f64 p = jg_product_f64(r, 0x1.62e42fefa39efp-1);
+    return jg_exp_value_f64(
+        jg_exp_reduced_f64(k, p.hi, -JG_FMA(r, 0x1.abc9e3b39803fp-56, p.lo)));
+}
+JG_MATH float jg_exp2_f32(float x) {
+    float y = x > 129.0f ? 129.0f : x;
+    y = y < -151.0f ? -151.0f : y;
+    const float k = (y + 0x1.8p23f) - 0x1.8p23f;
+    const float r = y - k;
+    const jg_pair_f32 p = jg_product_f32(r, 0x1.62e430p-1f);
+    return jg_exp_value_f32(
+        jg_exp_reduced_f32(k, p.hi, -JG_FMAF(r, -0x1.05c610p-29f, p.lo)));
+}
+
+/* (exp(x) - 1) unit, unit = 2^-down, as hi + lo with |lo| <= ulp(hi)/2 and a relative error near
+ * 2^-57.  The unit (1/2, 1/4) keeps 2^k representable: x <= 710 + log(2) (down - 1).
+ * 2^k - 1 leaves a remainder once k > 53.  Where 2^k - 1 and the rest cancel (k = 1), the rounding of
  * z = r^2 and of r = hi - lo would show: both are put back. */
-JG_MATH jg_pair_f64 jg_half_expm1_f64(double x) {
+JG_MATH jg_pair_f64 jg_expm1_pair_f64(double x, double down, double unit) {
     const double y = x < -40.0 ? -40.0 : x;
     const jg_exp_parts_f64_t e = jg_exp_parts_f64(y);
-    const double scale = jg_pow2_f64(e.k - 1.0);
-    const double base = scale - 0.5;
-    const double base_lo = (scale - base) - 0.5;
+    const double scale = jg_pow2_f64(e.k - down);
+    const double base = scale - unit;
+    const double base_lo = (scale - base) - unit;
     const jg_pair_f64 s = jg_fast_sum_f64(base, scale * e.hi);
     const double z_lo = jg_residual_f64(e.z, e.r, e.r);
     const double rest = e.cubic + JG_FMA(e.r, (e.hi - e.r) - e.lo, JG_FMA(-0.5, z_lo, -e.lo));
     return jg_fast_sum_f64(s.hi, JG_FMA(scale, JG_FMA(0.5, e.z, rest), s.lo + base_lo));
 }
-JG_MATH jg_pair_f32 jg_half_expm1_f32(float x) {
+JG_MATH jg_pair_f32 jg_expm1_pair_f32(float x, float down, float unit) {
     const float y = x < -20.0f ? -20.0f : x;
     const jg_exp_parts_f32_t e = jg_exp_parts_f32(y);
-    const float scale = jg_pow2_f32(e.k - 1.0f);
-    const float base = scale - 0.5f;
-    const float base_lo = (scale - base) - 0.5f;
+    const float scale = jg_pow2_f32(e.k - down);
+    const float base = scale - unit;
+    const float base_lo = (scale - base) - unit;
     const jg_pair_f32 s = jg_fast_sum_f32(base, scale * e.hi);
     const float z_lo = jg_residual_f32(e.z, e.r, e.r);
     const float rest = e.cubic + JG_FMAF(e.r, (e.hi - e.r) - e.lo, JG_FMAF(-0.5f, z_lo, -e.lo));
@@ -105,12 +144,12 @@ JG_MATH jg_pair_f32 jg_half_expm1_f32(float x) {
 /* exp(x) - 1. */
 JG_MATH double jg_expm1_f64(double x) {
     const double y = x > 710.0 ? 710.0 : x;
-    const double z = 2.0 * jg_half_expm1_f64(y).hi;
+    const double z = 2.0 * jg_expm1_pair_f64(y, 1.0, 0.5).hi;
     return jg_magnitude_f64(x) < 0x1p-54 ? x : z;
 }
 JG_MATH float jg_expm1_f32(float x) {
     const float y = x > 89.0f ? 89.0f : x;
-    const float z = 2.0f * jg_half_expm1_f32(y).hi;
+    const float z = 2.0f * jg_expm1_pair_f32(y, 1.0f, 0.5f).hi;
     return jg_magnitude_f32(x) < 0x1p-25f ? x : z;
 }
 

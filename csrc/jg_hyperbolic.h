@@ -8,7 +8,7 @@
 /* tanh(x) = h / (h + 1), h = (exp(2|x|) - 1)/2 as a pair; one division, corrected once. */
 JG_MATH double jg_tanh_f64(double x) {
     const double a = jg_magnitude_f64(x);
-    const jg_pair_f64 h = jg_half_expm1_f64(2.0 * (a > 22.0 ? 22.0 : a));
+    const jg_pair_f64 h = jg_expm1_pair_f64(2.0 * (a > 22.0 ? 22.0 : a), 1.0, 0.5);
     const jg_pair_f64 sum = jg_sum_f64(h.hi, 1.0);
     const double dl = sum.lo + h.lo;
     const double inverse = 1.0 / sum.hi;
@@ -18,7 +18,7 @@ JG_MATH double jg_tanh_f64(double x) {
 }
 JG_MATH float jg_tanh_f32(float x) {
     const float a = jg_magnitude_f32(x);
-    const jg_pair_f32 h = jg_half_expm1_f32(2.0f * (a > 11.0f ? 11.0f : a));
+    const jg_pair_f32 h = jg_expm1_pair_f32(2.0f * (a > 11.0f ? 11.0f : a), 1.0f, 0.5f);
     const jg_pair_f32 sum = jg_sum_f32(h.hi, 1.0f);
     const float dl = sum.lo + h.lo;
     const float inverse = 1.0f / sum.hi;
@@ -26,5 +26,80 @@ JG_MATH float jg_tanh_f32(float x) {
     const float residual = jg_residual_f32(h.hi, q, sum.hi) + JG_FMAF(-q, dl, h.lo);
     return jg_with_sign_f32(JG_FMAF(residual, inverse, q), x);
 }
+
+/* sinh(x) = 2 (q + q / (4 q + 1)), q = (exp(|x|) - 1)/4: a quarter, because the sum overflows
+ * only when sinh does. */
+JG_MATH double jg_sinh_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const jg_pair_f64 q = jg_expm1_pair_f64(a > 711.0 ? 711.0 : a, 2.0, 0.25);
+    const double second = q.hi / JG_FMA(4.0, q.hi, 1.0);
+    const double y = 2.0 * (q.hi + (second + q.lo));
+    return jg_with_sign_f64(a < 0x1p-28 ? a : y, x);
+}
+JG_MATH float jg_sinh_f32(float x) { return (float)jg_sinh_f64((double)x); }
+
+/* cosh(x) = exp(|x|)/2 + exp(-|x|)/2, both from one exponential and its reciprocal. */
+JG_MATH double jg_cosh_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const jg_exp_parts_f64_t e = jg_exp_parts_f64(a > 711.0 ? 711.0 : a);
+    const jg_pair_f64 sig = jg_exp_significand_f64(e);
+    const jg_pair_f64 m = jg_fast_sum_f64(sig.hi, sig.lo);
+    const double up = jg_pow2_f64(e.k - 2.0);
+    const double down = jg_pow2_f64(e.k > 60.0 ? -62.0 : -2.0 - e.k);
+    return 2.0 * (m.hi * up + JG_FMA(m.lo, up, down / m.hi));
+}
+JG_MATH float jg_cosh_f32(float x) { return (float)jg_cosh_f64((double)x); }
+
+/* log(1 + x + x_lo) for x > -1, |x_lo| <= ulp(x), plus `more` times log 2. */
+JG_MATH double jg_log1p_pair_f64(double x, double x_lo, double more) {
+    const jg_pair_f64 u = jg_sum_f64(1.0, x);
+    const jg_log_split_f64_t v = jg_log_split_f64(u.hi);
+    const int unscaled = v.k == 0.0;
+    const double scale = jg_pow2_f64(v.k > 1000.0 ? -1000.0 : -v.k);
+    const double c = unscaled ? x_lo : (u.lo + x_lo) * scale;
+    const jg_log_parts_f64_t l = jg_log_parts_f64(v.k + more, unscaled ? x : v.m - 1.0);
+    return l.hi + JG_FMA(c, l.slope, l.lo);
+}
+
+/* asinh(x) = log1p(a + a^2 / (1 + sqrt(1 + a^2))), a = |x|; log(2a) for large a. */
+JG_MATH double jg_asinh_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const int large = a > 0x1p30;
+    const double b = large ? 1.0 : a, square = b * b;
+    const jg_pair_f64 w = jg_sum_f64(a, large ? -1.0 : square / (1.0 + __builtin_sqrt(1.0 + square)));
+    const double y = jg_log1p_pair_f64(w.hi, large ? 0.0 : w.lo, large ? 1.0 : 0.0);
+    const double z = a < 0x1p-28 || !(a < __builtin_inf()) ? a : y;
+    return jg_with_sign_f64(z, x);
+}
+JG_MATH float jg_asinh_f32(float x) { return (float)jg_asinh_f64((double)x); }
+
+/* acosh(x) = log1p(t + sqrt(2 t + t^2)), t = x - 1; log(2 x) for large x; nan below 1. */
+JG_MATH double jg_acosh_f64(double x) {
+    const int large = x > 0x1p30;
+    const double t = large ? 1.0 : x - 1.0;
+    const double p = t * (t + 2.0);
+    const double root = __builtin_sqrt(p < 0.0 ? 0.0 : p);
+    const double root_lo = jg_residual_f64(p, root, root) / (root + root + 0x1p-1000);
+    const jg_pair_f64 w = jg_sum_f64(large ? x - 1.0 : t, large ? 0.0 : root);
+    const double y = jg_log1p_pair_f64(w.hi, large ? 0.0 : w.lo + root_lo, large ? 1.0 : 0.0);
+    const double z = x < __builtin_inf() ? y : x;
+    return x < 1.0 ? __builtin_nan("") : z;
+}
+JG_MATH float jg_acosh_f32(float x) { return (float)jg_acosh_f64((double)x); }
+
+/* atanh(x) = log1p(2a / (1 - a)) / 2, the quotient as a pair. */
+JG_MATH double jg_atanh_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const double b = a < 1.0 ? a : 0.0;
+    const jg_pair_f64 d = jg_fast_sum_f64(1.0, -b);
+    const double inverse = 1.0 / d.hi;
+    const double q = (b + b) * inverse;
+    const double q_lo = JG_FMA(-q, d.lo, jg_residual_f64(b + b, q, d.hi)) * inverse;
+    double y = 0.5 * jg_log1p_pair_f64(q, q_lo, 0.0);
+    y = a < 0x1p-28 ? a : y;
+    y = a < 1.0 ? y : a == 1.0 ? __builtin_inf() : __builtin_nan("");
+    return jg_with_sign_f64(y, x);
+}
+JG_MATH float jg_atanh_f32(float x) { return (float)jg_atanh_f64((double)x); }
 
 #endif

@@ -1,4 +1,4 @@
-/* log, log1p and the reduced logarithm that softplus, asinh, pow, ... build on.
+/* log, log1p, log2, log10, cbrt, logaddexp and the reduced logarithm that softplus, asinh, pow, ... build on.
  *
  * x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2).  With s = f / (2 + f):
  * log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + s^2 R(s^2))
@@ -7,7 +7,7 @@
 #ifndef JG_LOG_H
 #define JG_LOG_H
 
-#include "jg_bits.h"
+#include "jg_exp.h"
 
 typedef struct { double k, m; } jg_log_split_f64_t;
 typedef struct { float k, m; } jg_log_split_f32_t;
@@ -26,13 +26,13 @@ JG_MATH jg_log_split_f32_t jg_log_split_f32(float x) {
     return (jg_log_split_f32_t){k, m};
 }
 
-/* log(2^k (1 + f)) = hi + lo for |s| <= 0.2; lo carries rounding errors near 2^-57 (f32: 2^-28)
- * relative to the logarithm.  A correction c of f, below one ulp, adds c * slope:
+/* log(1 + f) = f + tail for |s| <= 0.2; the tail is good to about 2^-57 (f32: 2^-28) relative to
+ * the logarithm.  A correction c of f, below one ulp, adds c * slope:
  * slope = 1/(1 + f) = (1 - s)/(1 + s) to some 10 bits. */
-typedef struct { double hi, lo, slope; } jg_log_parts_f64_t;
-typedef struct { float hi, lo, slope; } jg_log_parts_f32_t;
+typedef struct { double tail, slope; } jg_log_tail_f64_t;
+typedef struct { float tail, slope; } jg_log_tail_f32_t;
 
-JG_MATH jg_log_parts_f64_t jg_log_parts_f64(double k, double f) {
+JG_MATH jg_log_tail_f64_t jg_log_tail_f64(double f) {
     const double s = f / (2.0 + f), z = s * s, w = z * z;
     /* R: error 2^-64 in log(1 + f) for |s| <= 0.2 */
     double odd = JG_FMA(0x1.1bed2f1af4d4ep-3, w, 0x1.3b369a0b42c7bp-3);
@@ -43,22 +43,33 @@ JG_MATH jg_log_parts_f64_t jg_log_parts_f64(double k, double f) {
     even = JG_FMA(even, w, 0x1.5555555555552p-1);
     const double r = z * JG_FMA(odd, z, even);
     const double half_square = 0.5 * f * f;
-    const jg_pair_f64 h = jg_fast_sum_f64(k * 0x1.62e42feep-1, f);
     const double slope = (1.0 - s) * ((1.0 - s) * (1.0 + z));
-    const double low = JG_FMA(s, half_square + r, k * 0x1.a39ef35793c76p-33);
-    return (jg_log_parts_f64_t){h.hi, h.lo - (half_square - low), slope};
+    return (jg_log_tail_f64_t){JG_FMA(s, half_square + r, -half_square), slope};
 }
-JG_MATH jg_log_parts_f32_t jg_log_parts_f32(float k, float f) {
+JG_MATH jg_log_tail_f32_t jg_log_tail_f32(float f) {
     const float s = f / (2.0f + f), z = s * s;
     /* R: error 2^-37 in log(1 + f) for |s| <= 0.2 */
     float r = JG_FMAF(0x1.ee84ccp-3f, z, 0x1.23e076p-2f);
     r = JG_FMAF(r, z, 0x1.999c0ep-2f);
     r = z * JG_FMAF(r, z, 0x1.555554p-1f);
     const float half_square = 0.5f * f * f;
-    const jg_pair_f32 h = jg_fast_sum_f32(k * 0x1.62e4p-1f, f);
     const float slope = (1.0f - s) * ((1.0f - s) * (1.0f + z));
-    const float low = JG_FMAF(s, half_square + r, k * 0x1.7f7d1cp-20f);
-    return (jg_log_parts_f32_t){h.hi, h.lo - (half_square - low), slope};
+    return (jg_log_tail_f32_t){JG_FMAF(s, half_square + r, -half_square), slope};
+}
+
+/* log(2^k (1 + f)) = hi + lo, not normalised; slope as above. */
+typedef struct { double hi, lo, slope; } jg_log_parts_f64_t;
+typedef struct { float hi, lo, slope; } jg_log_parts_f32_t;
+
+JG_MATH jg_log_parts_f64_t jg_log_parts_f64(double k, double f) {
+    const jg_log_tail_f64_t t = jg_log_tail_f64(f);
+    const jg_pair_f64 h = jg_fast_sum_f64(k * 0x1.62e42feep-1, f);
+    return (jg_log_parts_f64_t){h.hi, h.lo + JG_FMA(k, 0x1.a39ef35793c76p-33, t.tail), t.slope};
+}
+JG_MATH jg_log_parts_f32_t jg_log_parts_f32(float k, float f) {
+    const jg_log_tail_f32_t t = jg_log_tail_f32(f);
+    const jg_pair_f32 h = jg_fast_sum_f32(k * 0x1.62e4p-1f, f);
+    return (jg_log_parts_f32_t){h.hi, h.lo + JG_FMAF(k, 0x1.7f7d1cp-20f, t.tail), t.slope};
 }
 
 /* log(x): -inf at zero, nan below. */
@@ -110,6 +121,116 @@ JG_MATH float jg_log1p_f32(float x) {
     y = jg_magnitude_f32(x) < 0x1p-25f ? x : y;
     y = x < -1.0f ? __builtin_nanf("") : y;
     return x == -1.0f ? -__builtin_inff() : y;
+}
+
+/* k unit_hi + k unit_lo + (f + tail) * (scale_hi + scale_lo): the logarithm in another base, with
+ * unit = log_b(2), scale = log_b(e).  The product is kept as a pair, so powers of b come out exact. */
+JG_MATH double jg_log_base_f64(double x, jg_pair_f64 unit, jg_pair_f64 scale) {
+    const int tiny = x < 0x1p-1022;
+    const jg_log_split_f64_t v = jg_log_split_f64(tiny ? x * 0x1p54 : x);
+    const double k = v.k - (tiny ? 54.0 : 0.0), f = v.m - 1.0;
+    const jg_pair_f64 l = jg_fast_sum_f64(f, jg_log_tail_f64(f).tail);
+    const jg_pair_f64 p = jg_product_f64(l.hi, scale.hi);
+    const double p_lo = p.lo + JG_FMA(l.hi, scale.lo, l.lo * scale.hi);
+    const jg_pair_f64 h = jg_fast_sum_f64(k * unit.hi, p.hi);
+    double y = h.hi + (h.lo + JG_FMA(k, unit.lo, p_lo));
+    y = x < __builtin_inf() ? y : x;
+    y = x < 0.0 ? __builtin_nan("") : y;
+    return x == 0.0 ? -__builtin_inf() : y;
+}
+JG_MATH float jg_log_base_f32(float x, jg_pair_f32 unit, jg_pair_f32 scale) {
+    const int tiny = x < 0x1p-126f;
+    const jg_log_split_f32_t v = jg_log_split_f32(tiny ? x * 0x1p25f : x);
+    const float k = v.k - (tiny ? 25.0f : 0.0f), f = v.m - 1.0f;
+    const jg_pair_f32 l = jg_fast_sum_f32(f, jg_log_tail_f32(f).tail);
+    const jg_pair_f32 p = jg_product_f32(l.hi, scale.hi);
+    const float p_lo = p.lo + JG_FMAF(l.hi, scale.lo, l.lo * scale.hi);
+    const jg_pair_f32 h = jg_fast_sum_f32(k * unit.hi, p.hi);
+    float y = h.hi + (h.lo + JG_FMAF(k, unit.lo, p_lo));
+    y = x < __builtin_inff() ? y : x;
+    y = x < 0.0f ? __builtin_nanf("") : y;
+    return x == 0.0f ? -__builtin_inff() : y;
+}
+
+/* log2(x), log10(x): special values as log. */
+JG_MATH double jg_log2_f64(double x) {
+    return jg_log_base_f64(x, (jg_pair_f64){1.0, 0.0},
+                           (jg_pair_f64){0x1.71547652b82fep+0, 0x1.777d0ffda0d24p-56});
+}
+JG_MATH float jg_log2_f32(float x) {
+    return jg_log_base_f32(x, (jg_pair_f32){1.0f, 0.0f},
+                           (jg_pair_f32){0x1.715476p+0f, 0x1.4ae0cp-26f});
+}
+JG_MATH double jg_log10_f64(double x) {
+    return jg_log_base_f64(x, (jg_pair_f64){0x1.34413509fp-2, 0x1.e7fbcc47c4acdp-40},
+                           (jg_pair_f64){0x1.bcb7b1526e50ep-2, 0x1.95355baaafad3p-57});
+}
+JG_MATH float jg_log10_f32(float x) {
+    return jg_log_base_f32(x, (jg_pair_f32){0x1.344p-2f, 0x1.3509f8p-18f},
+                           (jg_pair_f32){0x1.bcb7b2p-2f, -0x1.5b235ep-27f});
+}
+
+/* cbrt(x).  A polynomial gives t near the root of m (25 bits), rounded to 23 bits so that t^2 is
+ * exact; one Halley step t + t (m/t^2 - t) / (m/t^2 + 2t) leaves 0.5 + 1/6 ULP (fdlibm). */
+JG_MATH double jg_cbrt_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const int tiny = a < 0x1p-1022;
+    const jg_log_split_f64_t v = jg_log_split_f64(tiny ? a * 0x1p54 : a);
+    const double third = ((v.k * (1.0 / 3.0)) + 0x1.8p52) - 0x1.8p52; /* 54 is a multiple of 3 */
+    const double left = JG_FMA(third, -3.0, v.k);                     /* -1, 0 or 1 */
+    const double m = v.m, m2 = m * m, m4 = m2 * m2;
+    double t = JG_FMA(JG_FMA(0x1.025c54daa580fp-6, m, -0x1.180a92fd766f0p-3), m2,
+                      JG_FMA(0x1.0a5ef0213ab11p-1, m, -0x1.24a265eae9f19p+0));
+    t = JG_FMA(t, m4, JG_FMA(JG_FMA(0x1.9d4995ca556efp+0, m, -0x1.940d82b46b32cp+0), m2,
+                             JG_FMA(0x1.53f5b60043739p+0, m, 0x1.84e41804b84d9p-2)));
+    t *= left < 0.0 ? 0x1.965fea53d6e3dp-1 : left > 0.0 ? 0x1.428a2f98d728bp+0 : 1.0;
+    t = jg_from_bits_f64((jg_to_bits_f64(t) + 0x20000000u) & 0xffffffffc0000000u);
+    const double n = m * (left < 0.0 ? 0.5 : left > 0.0 ? 2.0 : 1.0);
+    const double q = n / (t * t);
+    const double y = (t + t * ((q - t) / (t + t + q))) * jg_pow2_f64(third - (tiny ? 18.0 : 0.0));
+    return a == 0.0 || !(a < __builtin_inf()) ? x : jg_with_sign_f64(y, x);
+}
+JG_MATH float jg_cbrt_f32(float x) { return (float)jg_cbrt_f64((double)x); }
+
+/* log(1 + exp(a + a_lo)), a <= 0 (f64: |a_lo| < 2^-40), as an unevaluated pair.  e = exp(a) is
+ * kept as eh + el; above 1/2 the logarithm is taken of (1 + e)/2 = 1 + (e - 1)/2, where e - 1 is
+ * exact. */
+JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
+    const jg_exp_parts_f64_t e = jg_exp_parts2_f64(a < -746.0 ? -746.0 : a, a_lo);
+    const jg_pair_f64 sig = jg_exp_significand_f64(e);
+    const jg_pair_f64 m = jg_fast_sum_f64(sig.hi, sig.lo);
+    const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
+    const double eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
+    const int half = eh > 0.5;
+    const jg_log_parts_f64_t l =
+        jg_log_parts_f64(half ? 1.0 : 0.0, half ? 0.5 * (eh - 1.0) : eh);
+    return (jg_pair_f64){l.hi, JG_FMA(half ? 0.5 * el : el, l.slope, l.lo)};
+}
+JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
+    const jg_exp_parts_f32_t e = jg_exp_parts_f32(a < -104.0f ? -104.0f : a);
+    const jg_pair_f32 sig = jg_exp_significand_f32(e);
+    const jg_pair_f32 m = jg_fast_sum_f32(sig.hi, sig.lo);
+    const jg_pair_f32 scale = jg_pow2_halves_f32(e.k);
+    const float eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
+    const int half = eh > 0.5f;
+    const jg_log_parts_f32_t l =
+        jg_log_parts_f32(half ? 1.0f : 0.0f, half ? 0.5f * (eh - 1.0f) : eh);
+    return (jg_pair_f32){l.hi, JG_FMAF(half ? 0.5f * el : el, l.slope, l.lo)};
+}
+
+/* log(exp(a) + exp(b)) = max + log1p(exp(min - max)); equal infinities give themselves. */
+JG_MATH double jg_logaddexp_f64(double a, double b) {
+    const double high = a > b ? a : b, low = a > b ? b : a;
+    const jg_pair_f64 d = jg_sum_f64(low, -high);
+    const int far = !(d.hi > -800.0); /* nan as well */
+    const jg_pair_f64 l = jg_log1pexp_f64(far ? -746.0 : d.hi, far ? 0.0 : d.lo);
+    const jg_pair_f64 s = jg_sum_f64(high, l.hi);
+    const double y = s.hi + (s.lo + l.lo);
+    const double z = far ? high : y;
+    return a != a || b != b ? a + b : z;
+}
+JG_MATH float jg_logaddexp_f32(float a, float b) {
+    return (float)jg_logaddexp_f64((double)a, (double)b);
 }
 
 #endif

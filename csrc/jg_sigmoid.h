@@ -32,36 +32,17 @@ JG_MATH float jg_sigmoid_f32(float x) {
     return JG_FMAF(q, residual, q) * scale.hi * scale.lo;
 }
 
-/* log(1 + exp(x)) = max(x, 0) + log1p(e), e = exp(-|x|).  e is kept as eh + el; above 1/2 the
- * logarithm is taken of (1 + e)/2 = 1 + (e - 1)/2, where e - 1 is exact. */
+/* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); x itself once exp(-x) is below its last bit. */
 JG_MATH double jg_softplus_f64(double x) {
-    const double a = -jg_magnitude_f64(x);
-    const jg_exp_parts_f64_t e = jg_exp_parts_f64(a < -746.0 ? -746.0 : a);
-    const jg_pair_f64 sig = jg_exp_significand_f64(e);
-    const jg_pair_f64 m = jg_fast_sum_f64(sig.hi, sig.lo);
-    const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
-    const double eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
-    const int half = eh > 0.5;
-    const jg_log_parts_f64_t l =
-        jg_log_parts_f64(half ? 1.0 : 0.0, half ? 0.5 * (eh - 1.0) : eh);
-    const double lo = JG_FMA(half ? 0.5 * el : el, l.slope, l.lo);
+    const jg_pair_f64 l = jg_log1pexp_f64(-jg_magnitude_f64(x), 0.0);
     const jg_pair_f64 sum = jg_sum_f64(x > 0.0 ? x : 0.0, l.hi);
-    const double y = sum.hi + (sum.lo + lo);
+    const double y = sum.hi + (sum.lo + l.lo);
     return x > 40.0 ? x : y;
 }
 JG_MATH float jg_softplus_f32(float x) {
-    const float a = -jg_magnitude_f32(x);
-    const jg_exp_parts_f32_t e = jg_exp_parts_f32(a < -104.0f ? -104.0f : a);
-    const jg_pair_f32 sig = jg_exp_significand_f32(e);
-    const jg_pair_f32 m = jg_fast_sum_f32(sig.hi, sig.lo);
-    const jg_pair_f32 scale = jg_pow2_halves_f32(e.k);
-    const float eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
-    const int half = eh > 0.5f;
-    const jg_log_parts_f32_t l =
-        jg_log_parts_f32(half ? 1.0f : 0.0f, half ? 0.5f * (eh - 1.0f) : eh);
-    const float lo = JG_FMAF(half ? 0.5f * el : el, l.slope, l.lo);
+    const jg_pair_f32 l = jg_log1pexp_f32(-jg_magnitude_f32(x));
     const jg_pair_f32 sum = jg_sum_f32(x > 0.0f ? x : 0.0f, l.hi);
-    const float y = sum.hi + (sum.lo + lo);
+    const float y = sum.hi + (sum.lo + l.lo);
     return x > 20.0f ? x : y;
 }
 

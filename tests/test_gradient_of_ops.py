@@ -44,8 +44,8 @@ WITH = [n for n in FLOAT if FUNCTIONS[n].grad is not None]
 # Operands by which there is no derivative, and functions without a second one.
 NO_ORDER = {"jv": 0, "iv": 0}
 NO_SECOND = {"psi"}
-# A conversion to float32 rounds: with steps of 1e-3 that is 6e-8 * |x| / 1e-3 < 3e-4.
-COARSE = {"cast{float32}": 1e-3}
+# A conversion to float32 rounds: with steps of 2e-4 that is 1.5 * 6e-8 * |x| / 2e-4 < 2e-3.
+COARSE = {"cast{float32}": 5e-3}
 
 
 def points(name: str, n: int = 4) -> list[np.ndarray]:

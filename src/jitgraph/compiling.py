@@ -140,7 +140,8 @@ def _assemble(
             lib = load(entry.object_bytes, entry.key)
             if '"jg_blas.h"' in entry.c_source:
                 attach_blas()
-            ensure_pool(lib, host())
+            if "JG_POOL_IMPLEMENTATION" in entry.c_source:
+                ensure_pool(lib, host())
         ops = []
         for s in metadata["steps"]:
             if s["kind"] == "c":

@@ -271,10 +271,7 @@ def _stabilised(
 
     Variables the caller refers to stay the same objects wherever others are made of them.
     """
-    try:
-        from jitgraph.rewrite.pipeline import stabilise
-    except ImportError:
-        return {v: v for v in known}
+    from jitgraph.rewrite.pipeline import stabilise
 
     roots = list(known)
     below = _strictly_below(roots)

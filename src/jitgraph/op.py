@@ -6,7 +6,6 @@ An op is a value: two ops are equal when their class and the attributes listed i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -96,6 +95,8 @@ class Op:
 
     def token(self) -> str:
         """The op as text from which `from_token` makes an equal op."""
+        import json
+
         return json.dumps([type(self).__name__, *self.props()], separators=(",", ":"))
 
     @property
@@ -152,6 +153,8 @@ def _freeze(value: Any) -> Any:
 
 def from_token(token: str) -> Op:
     """The op that `token` describes (see `Op.token`)."""
+    import json
+
     name, *props = json.loads(token)
     return REGISTRY[name](*(_freeze(p) for p in props))
 

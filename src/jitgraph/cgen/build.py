@@ -168,7 +168,7 @@ class Builder:
     def call(self, name: str, operands: tuple[Atom, ...], dtype: str) -> Atom:
         function = FUNCTIONS[name]
         if function.header:
-            self.headers.add(function.header)
+            self.headers.update(function.headers(operands[0].dtype))
         return self.let(Call(function, operands, dtype), dtype)
 
     def convert(self, atom: Atom, dtype: str) -> Atom:

@@ -358,8 +358,9 @@ def emit_library(segments: Sequence[Segment]) -> str:
     emitters = [EntryEmitter(s, k) for k, s in enumerate(segments)]
     bodies = [e.run() for e in emitters]
     headers = set().union(*(e.headers for e in emitters)) if emitters else {"jg_abi.h"}
-    headers |= {"jg_abi.h", "jg_pool.h"}
-    lines = ["#define JG_POOL_IMPLEMENTATION"]
+    headers.add("jg_abi.h")
+    # A library with loops to divide also brings the code of the pool, for the first one to use.
+    lines = ["#define JG_POOL_IMPLEMENTATION"] if "jg_pool.h" in headers else []
     lines += [f'#include "{h}"' for h in sorted(headers)]
     cases = "".join(
         f"    case {k}: return segment_{k}(host, args, outs, scratch, info);\n"

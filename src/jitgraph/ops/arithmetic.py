@@ -128,6 +128,7 @@ power = elementwise(
     numpy=_integer_power,
     c="jg_pow_{t}({0}, {1})",
     header="jg_pow.h",
+    integer_header=ARITH,
     grad=_pow_grad,
     infix="**",
     ulp=2,

@@ -35,6 +35,7 @@ class ScalarFunction:
     grad: Callable[..., Any] | None
     no_grad: str = ""  # the reason when grad is None
     header: str | None = None  # of csrc, when the template calls a function from there
+    integer_header: str | None = None  # the same for discrete operands, where it is another
     infix: str | None = None  # how it prints: `(a + b)`
     label: str | None = None  # printed name when it differs from `name`
     ulp: float = 0.0  # distance from the true value; 0: the IEEE or integer result itself
@@ -45,6 +46,12 @@ class ScalarFunction:
     @property
     def printed(self) -> str:
         return self.label or self.name
+
+    def headers(self, operand: str) -> tuple[str, ...]:
+        """The headers of csrc that the template needs for operands of this dtype."""
+        discrete = operand in dtypes.DISCRETE
+        header = self.integer_header if discrete and self.integer_header else self.header
+        return (header,) if header else ()
 
     def template(self, operand_dtypes: tuple[str, ...], result: str) -> str:
         text = self.c(operand_dtypes, result) if callable(self.c) else self.c

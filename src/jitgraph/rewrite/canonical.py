@@ -196,7 +196,9 @@ _CAST_NAMES = frozenset(f"cast{{{d}}}" for d in CASTS)
 def upcast_constants(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """Constants take the dtype in which an elementwise function reads them."""
     op = node.op
-    if type(op) is not Elementwise or op.scalar_name in _CAST_NAMES:
+    if type(op) is not Elementwise or len(node.inputs) == 1:
+        return None
+    if not any(isinstance(v, Constant) for v in node.inputs):
         return None
     used_as = op.dtypes_in(node)
     inputs = list(node.inputs)

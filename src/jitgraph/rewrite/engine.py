@@ -76,6 +76,10 @@ class RuleSet:
         return self._for_all + self._by_key.get(dispatch_key(op), [])
 
 
+# Nodes on which a rule set was tried in vain, for reasons that lie in the nodes alone.
+Settled = dict[RuleSet, set[Apply]]
+
+
 class Table:
     """Nodes and constants by content: of equal ones, the first that came is the one to use.
 
@@ -107,9 +111,9 @@ class Table:
             known = self._leaves[v] = self._constants.setdefault(v.signature(), v)
         return known
 
-    def node(self, node: Apply, inputs: Sequence[Variable]) -> Apply:
+    def node(self, node: Apply, inputs: list[Variable]) -> Apply:
         """The application of `node`'s op to `inputs`; `node` itself if nothing else is known."""
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        same = inputs == node.inputs  # variables compare by identity
         if not self.merge:
             return node if same else reapply(node, inputs)
         key = (self.op_number(node.op), *inputs)
@@ -150,23 +154,27 @@ def merge_origins(nodes: Iterable[Apply]) -> tuple[Origin, ...]:
 
 @dataclass
 class Rewriter:
-    """One walk over a graph with one set of rules.
+    """One walk over a graph with some sets of rules, tried in their order.
 
-    Variables in `keep` are leaves, whatever made them. Names of fired rules go to `log`.
+    Variables in `keep` are leaves, whatever made them. Names of fired rules go to `log`. Nodes in
+    `settled` are not tried again; walks over the same `table` may share it.
     """
 
-    rules: RuleSet
+    rule_sets: Sequence[RuleSet]
     table: Table
     keep: Collection[Variable] = ()
     log: list[str] = field(default_factory=list)
+    settled: Settled = field(default_factory=dict)
     fired: int = 0
+    refused: bool = False  # a rule did not fire because a variable has several users
     cycles: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._done: dict[Variable, Variable] = {}
         self._stands_for: dict[Variable, Variable] = {}
         self._open: dict[Variable, str] = {}
-        self._rules_of: dict[int, list[Rule]] = {}
+        self._rules_of: dict[tuple[RuleSet, int], list[Rule]] = {}
+        self._asked_users = False
         self._users: dict[Variable, int] = {}
         self._budget = 0
         self._fired_on: set[Variable] = set()
@@ -227,21 +235,34 @@ class Rewriter:
                 self._users[new] = self._users.get(new, 0) + self._users.get(old, 0)
             return
         if len(node.outputs) == 1 and self._budget > 0:
-            for rule in self._candidates(node):
-                self.replaced = [node]
-                new = self._conform(rule.apply(node, self), v)
-                if new is not None and new is not v:
-                    self._fire(rule, v, new)
+            for rules in self.rule_sets:
+                if self._try(rules, v, node):
                     return
         for out in node.outputs:
             self._done[out] = out
 
-    def _candidates(self, node: Apply) -> list[Rule]:
-        number = self.table.op_number(node.op)
-        rules = self._rules_of.get(number)
-        if rules is None:
-            rules = self._rules_of[number] = self.rules.of(node.op)
-        return rules
+    def _try(self, rules: RuleSet, v: Variable, node: Apply) -> bool:
+        """Whether a rule of the set fired on `node`."""
+        settled = self.settled.setdefault(rules, set())
+        if node in settled:
+            return False
+        self._asked_users = False
+        for rule in self._candidates(rules, node):
+            self.replaced = [node]
+            new = self._conform(rule.apply(node, self), v)
+            if new is not None and new is not v:
+                self._fire(rule, v, new)
+                return True
+        if not self._asked_users:
+            settled.add(node)
+        return False
+
+    def _candidates(self, rules: RuleSet, node: Apply) -> list[Rule]:
+        key = (rules, self.table.op_number(node.op))
+        found = self._rules_of.get(key)
+        if found is None:
+            found = self._rules_of[key] = rules.of(node.op)
+        return found
 
     def _fire(self, rule: Rule, old: Variable, new: Variable) -> None:
         self.fired += 1
@@ -306,7 +327,10 @@ class Rewriter:
 
     def used_alone(self, v: Variable) -> bool:
         """Whether at most one node (or output) of the graph as it was given uses `v`."""
-        return self._users.get(v, 1) <= 1
+        self._asked_users = True
+        alone = self._users.get(v, 1) <= 1
+        self.refused |= not alone
+        return alone
 
     def length(self, v: Variable, axis: int) -> Variable | int:
         """The length of an axis in normal form: equal lengths that can be proved are equal here."""
@@ -328,17 +352,21 @@ def _count_users(order: Iterable[Apply], outputs: Iterable[Variable]) -> dict[Va
 
 
 def fixpoint(
-    outputs: Sequence[Variable], rules: RuleSet, table: Table, log: list[str] | None = None
+    outputs: Sequence[Variable],
+    rule_sets: Sequence[RuleSet],
+    table: Table,
+    settled: Settled,
+    log: list[str],
 ) -> list[Variable]:
-    """Repeat the walk until it changes nothing.
+    """Repeat the walk until another one would change nothing.
 
     One walk already brings replacements into normal form; another is needed only where a rule
-    asked how many users a variable has, which changes as others fire.
+    did not fire because a variable has several users: merging and other rules take users away.
     """
     current = list(outputs)
     for _ in range(MOST_WALKS):
-        walk = Rewriter(rules, table, log=log if log is not None else [])
+        walk = Rewriter(rule_sets, table, log=log, settled=settled)
         before, current = current, walk.run(current)
-        if all(a is b for a, b in zip(before, current, strict=True)):
+        if not walk.refused or before == current:
             break
     return current

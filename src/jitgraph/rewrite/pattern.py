@@ -75,6 +75,10 @@ class Pattern:
     def __neg__(self) -> Pattern:
         return Call("neg", self)
 
+    def may_match(self, v: Variable) -> bool:
+        """A quick look at what made `v`: False where `match` would surely fail."""
+        return True
+
 
 @dataclass(frozen=True, eq=False)
 class Wild(Pattern):
@@ -88,6 +92,9 @@ class Wild(Pattern):
 class Number(Pattern):
     value: float
 
+    def may_match(self, v: Variable) -> bool:
+        return isinstance(v, Constant) or (v.owner is not None and _shows_constant(v.owner.op))
+
 
 class Call(Pattern):
     """An op applied to patterns: an elementwise function by name, or an op without parameters."""
@@ -95,7 +102,17 @@ class Call(Pattern):
     def __init__(self, op: Key, *args: Any):
         self.op = op
         self.args = tuple(a if isinstance(a, Pattern) else Number(a) for a in args)
-        self.orders = [(0, 1), (1, 0)] if op in COMMUTATIVE else [tuple(range(len(self.args)))]
+        self.orders = [self.args]
+        if op in COMMUTATIVE:
+            self.orders.append(self.args[::-1])
+
+    def may_match(self, v: Variable) -> bool:
+        node = v.owner
+        if node is None:
+            return False
+        if isinstance(self.op, str) and type(node.op) is Elementwise:
+            return node.op.scalar_name in (self.op, "cast{float64}")
+        return type(node.op) in (self.op, DimShuffle, Reshape)
 
 
 def builder(name: str) -> Callable[..., Pattern]:
@@ -107,6 +124,12 @@ def builder(name: str) -> Callable[..., Pattern]:
 A, B, X, Y = Wild("a"), Wild("b"), Wild("x"), Wild("y")
 K = Wild("k")
 C = Wild("c", constant=True)
+
+
+def _shows_constant(op: Op) -> bool:
+    return isinstance(op, (DimShuffle, Alloc, Reshape)) or (
+        type(op) is Elementwise and op.scalar_name == "second"
+    )
 
 
 # -- constants ---------------------------------------------------------------------------------
@@ -185,12 +208,13 @@ def match(pattern: Pattern, v: Variable, dtype: str, m: Match) -> bool:
 def match_node(pattern: Call, node: Apply, m: Match) -> bool:
     if len(node.inputs) != len(pattern.args):
         return False
-    used_as = operand_dtypes(node)
-    saved = m.save()
-    for order in pattern.orders:
-        if all(
-            match(pattern.args[order[i]], v, used_as[i], m) for i, v in enumerate(node.inputs)
-        ):
+    used_as: tuple[str, ...] = ()
+    for args in pattern.orders:
+        if not all(a.may_match(v) for a, v in zip(args, node.inputs, strict=True)):
+            continue
+        used_as = used_as or operand_dtypes(node)
+        saved = m.save()
+        if all(match(a, v, d, m) for a, v, d in zip(args, node.inputs, used_as, strict=True)):
             m.nodes.append(node)
             return True
         m.restore(saved)

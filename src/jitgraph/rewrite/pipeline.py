@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jitgraph.graph import Variable
 from jitgraph.rewrite import canonical, index, shapes, special, stable, views
-from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Table, fixpoint
+from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Settled, Table, fixpoint
 
 if TYPE_CHECKING:
     from jitgraph.mode import Mode
@@ -31,16 +31,16 @@ def selected(mode: Mode) -> list[Rule]:
 
 
 @lru_cache(maxsize=32)
-def phases(mode: Mode) -> tuple[RuleSet, ...]:
-    """The rule sets of `mode`, one for each phase that has something to do."""
+def phases(mode: Mode) -> tuple[tuple[RuleSet, ...], ...]:
+    """The rule sets of `mode`, for each phase that has something to do."""
     chosen = set(selected(mode))
-    exact = [r for r in CANONICAL if r in chosen]
-    result = [RuleSet(exact)] if exact else []
+    exact = RuleSet([r for r in CANONICAL if r in chosen])
+    result = [(exact,)] if exact.rules else []
     for extra in (stable.RULES, special.OPT_IN):
-        more = [r for r in extra if r in chosen]
-        if more:
-            result.append(RuleSet([*exact, *more]))
-    return (*result, RuleSet([*exact, *special.EXPAND]))
+        more = RuleSet([r for r in extra if r in chosen])
+        if more.rules:
+            result.append((exact, more))
+    return (*result, (exact, RuleSet(special.EXPAND)))
 
 
 def optimise(
@@ -51,10 +51,10 @@ def optimise(
     The given graph is not changed; leaves are shared with it. `log` collects the names of the
     rules that fired, in order.
     """
-    table = Table(merge=mode.merge)
+    table, settled = Table(merge=mode.merge), Settled()
     current = list(outputs)
-    for rules in phases(mode):
-        current = fixpoint(current, rules, table, log)
+    for rule_sets in phases(mode):
+        current = fixpoint(current, rule_sets, table, settled, [] if log is None else log)
     return current
 
 
@@ -65,7 +65,7 @@ def stabilise(outputs: Sequence[Variable], keep: Collection[Variable]) -> list[V
     is returned itself. Differentiating the result gives derivatives of the stable forms:
     that of log(sigmoid(x)) is finite at x = -1000.
     """
-    walk = Rewriter(_BEFORE_GRADIENT, Table(), keep=frozenset(keep))
+    walk = Rewriter((_BEFORE_GRADIENT,), Table(), keep=frozenset(keep))
     new = walk.run(outputs)
     if not walk.fired:
         return list(outputs)

@@ -195,10 +195,17 @@ def fill_to_alloc(node: Apply, rewriter: Rewriter) -> Variable | None:
     """Only the shape of `a` matters; where `b` provably has it, only `b` is left."""
     _a, b = node.inputs
     out = node.outputs[0]
-    lengths = [rewriter.length(out, i) for i in range(out.type.ndim)]
+    lengths = output_lengths(node, rewriter)
     if b.type.broadcastable == out.type.broadcastable and _has_lengths(b, lengths, rewriter):
         return b
     return Alloc()(strip_padding(b), *map(as_length, lengths)) if lengths else b
+
+
+def output_lengths(node: Apply, rewriter: Rewriter) -> list[Variable | int]:
+    """The lengths of an elementwise node's output, from those of its inputs, in normal form."""
+    (entries,) = node.op.infer_shape(node, [input_shape(v) for v in node.inputs])
+    normal = [rewriter.normal(e) if isinstance(e, Variable) else e for e in entries]
+    return [n if (k := known_int(n)) is None else k for n in normal]
 
 
 def _has_lengths(v: Variable, lengths: Sequence[Any], rewriter: Rewriter) -> bool:
@@ -272,7 +279,7 @@ def _another_has_lengths(inputs: Sequence[Variable], i: int, rewriter: Rewriter)
 
 def _apply_before_stretching(node: Apply, rewriter: Rewriter) -> Variable | None:
     out = node.outputs[0]
-    lengths = [rewriter.length(out, i) for i in range(out.type.ndim)]
+    lengths = output_lengths(node, rewriter)
     if not all(_has_lengths(v, lengths, rewriter) for v in node.inputs):
         return None
     values = [pad_left(v.owner.inputs[0], out.type.ndim) if _is_alloc(v) else v for v in node.inputs]  # type: ignore[union-attr]

@@ -97,7 +97,7 @@ from jitgraph.ops.special import (
     psi,
     tri_gamma,
 )
-from jitgraph.tensor import nnet, raw_random, shared_randomstreams
+from jitgraph.tensor import nnet
 from jitgraph.tensor.basic import *  # noqa: F403
 from jitgraph.tensor.complex_parts import angle, complex, complex_from_polar, conj, imag, real
 from jitgraph.tensor.indexing import inc_subtensor, set_subtensor
@@ -133,7 +133,15 @@ bitwise_and, bitwise_or, bitwise_xor, bitwise_not = and_, or_, xor, invert
 _GRADIENT = ("grad", "Lop", "Rop", "verify_grad", "numeric_grad", "consider_constant")
 
 
+# Modules that few programs need; numpy.random alone would double the time of the import.
+_MODULES = ("raw_random", "shared_randomstreams")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _GRADIENT:
         from jitgraph import gradient
 

@@ -119,6 +119,8 @@ def shared(
             f"shared takes a numeric value, not the symbolic {value}; use .get_value() or .eval()"
             f"{here()}"
         )
+    if type(value).__module__.startswith("numpy.random"):
+        import jitgraph.tensor.shared_randomstreams  # noqa: F401 - registers its constructor
     refused: Exception | None = None
     for make in reversed(_constructors):
         try:

@@ -1,0 +1,14 @@
+"""Every test session has its own cache of compiled code, so none can see another's entries."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Before anything imports jitgraph: the directory is read when the first function is compiled, and
+# the processes that tests start inherit it.
+_CACHE = tempfile.mkdtemp(prefix="jitgraph-tests-")
+os.environ["JITGRAPH_CACHE_DIR"] = _CACHE
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
