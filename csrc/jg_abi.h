@@ -65,14 +65,15 @@ static inline const jg_array *jg_fields(const jg_host *host, const void *object)
 static inline int jg_is_contiguous(const jg_array *a, int64_t item)
 {
     int64_t expected = item;
+    int in_order = 1;
     for (int i = a->nd - 1; i >= 0; i--) {
         if (a->dim[i] == 0)
-            return 1;
+            return 1; /* no elements; NumPy sets all strides to 0 */
         if (a->dim[i] != 1 && a->stride[i] != expected)
-            return 0;
+            in_order = 0;
         expected *= a->dim[i];
     }
-    return 1;
+    return in_order;
 }
 
 /* Argument i as an array of nd axes and the given dtype, in C order; 0 if it is anything else. */

@@ -24,6 +24,10 @@
 #define JG_FMAF(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* A blend by an all-ones or all-zeros mask: where several selects hang on the same conditions, ?:
+ * makes gcc 12 duplicate the code per case, and the loop is not vectorised. */
+#define JG_MASK64(condition) (-(uint64_t)(condition))
+
 /* An unevaluated sum hi + lo. */
 typedef struct { double hi, lo; } jg_pair_f64;
 typedef struct { float hi, lo; } jg_pair_f32;
@@ -32,6 +36,10 @@ JG_MATH uint64_t jg_to_bits_f64(double x) { uint64_t u; memcpy(&u, &x, sizeof u)
 JG_MATH double jg_from_bits_f64(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
 JG_MATH uint32_t jg_to_bits_f32(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
 JG_MATH float jg_from_bits_f32(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+
+JG_MATH double jg_blend_f64(uint64_t mask, double yes, double no) {
+    return jg_from_bits_f64((jg_to_bits_f64(yes) & mask) | (jg_to_bits_f64(no) & ~mask));
+}
 
 /* |magnitude| with the sign of `sign`. */
 JG_MATH double jg_with_sign_f64(double magnitude, double sign) {

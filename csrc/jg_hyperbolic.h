@@ -31,7 +31,7 @@ JG_MATH float jg_tanh_f32(float x) {
  * only when sinh does. */
 JG_MATH double jg_sinh_f64(double x) {
     const double a = jg_magnitude_f64(x);
-    const jg_pair_f64 q = jg_expm1_pair_f64(a > 711.0 ? 711.0 : a, 2.0, 0.25);
+    const jg_pair_f64 q = jg_expm1_pair_f64(a > 710.6 ? 710.6 : a, 2.0, 0.25);
     const double second = q.hi / JG_FMA(4.0, q.hi, 1.0);
     const double y = 2.0 * (q.hi + (second + q.lo));
     return jg_with_sign_f64(a < 0x1p-28 ? a : y, x);

@@ -16,6 +16,14 @@
                 if ((uint64_t)(int64_t)label[i] >= (uint64_t)columns)                              \
                     return i;                                                                      \
         return -1;                                                                                 \
+    }                                                                                              \
+    /* The same for an index that may also count from the end: outside [-length, length). */       \
+    static inline int64_t jg_bad_index_##t(const T *index, int64_t n, int64_t length)              \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            if ((int64_t)index[i] < -length || (int64_t)index[i] >= length)                        \
+                return i;                                                                          \
+        return -1;                                                                                 \
     }
 
 JG_LABELS(i8, int8_t)

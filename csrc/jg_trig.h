@@ -175,15 +175,18 @@ JG_MATH double jg_atan_series_f64(double z) {
 /* atan(a/b) for a, b >= 0 not both 0 or infinite, as a pair: t = a/b below tan(pi/8),
  * (a - b)/(a + b) around 1 and -b/a above tan(3 pi/8) add 0, pi/4, pi/2. */
 JG_MATH jg_pair_f64 jg_atan_ratio_f64(double a, double b) {
-    const int low = a < 0.4142135623730950 * b, high = a * 0.4142135623730950 > b;
-    const jg_pair_f64 n = jg_sum_f64(low ? a : high ? -b : a, low | high ? 0.0 : -b);
-    const jg_pair_f64 d = jg_sum_f64(low ? b : high ? a : b, low | high ? 0.0 : a);
+    const uint64_t low = JG_MASK64(a < 0.4142135623730950 * b);
+    const uint64_t high = JG_MASK64(a * 0.4142135623730950 > b), middle = ~(low | high);
+    const jg_pair_f64 n = jg_sum_f64(jg_blend_f64(high, -b, a), jg_blend_f64(middle, -b, 0.0));
+    const jg_pair_f64 d = jg_sum_f64(jg_blend_f64(high, a, b), jg_blend_f64(middle, a, 0.0));
     const double t = n.hi / d.hi;
     const double rest = jg_residual_f64(n.hi, t, d.hi) + JG_FMA(-t, d.lo, n.lo);
     const double z = t * t;
     const double tail = JG_FMA(t * z, jg_atan_series_f64(z), rest / d.hi);
-    const double base = low ? 0.0 : high ? 0x1.921fb54442d18p+0 : 0x1.921fb54442d18p-1;
-    const double base_lo = low ? 0.0 : high ? 0x1.1a62633145c07p-54 : 0x1.1a62633145c07p-55;
+    const double base = jg_blend_f64(
+        low, 0.0, jg_blend_f64(high, 0x1.921fb54442d18p+0, 0x1.921fb54442d18p-1));
+    const double base_lo = jg_blend_f64(
+        low, 0.0, jg_blend_f64(high, 0x1.1a62633145c07p-54, 0x1.1a62633145c07p-55));
     const jg_pair_f64 s = jg_fast_sum_f64(base, t);
     return (jg_pair_f64){s.hi, s.lo + (base_lo + tail)};
 }

@@ -416,7 +416,9 @@ def test_bad_wrt() -> None:
     x = T.dscalar("x")
     with pytest.raises(TypeError, match="must not be a set"):
         grad(x**2, {x})
-    with pytest.raises(TypeError, match=r"Expected Variable, got 1 of type int .*test_gradient\.py"):
+    with pytest.raises(
+        TypeError, match=r"Expected Variable, got 1 of type int .*test_gradient\.py"
+    ):
         grad(x**2, [x, 1])
     with pytest.raises(TypeError, match="Expected Variable, got None"):
         grad(x**2, None)
@@ -492,6 +494,34 @@ def test_hard_sigmoid_worked_example() -> None:
         got = [float(v) for v in evaluate([y, dw], {x: np.array(float(at))})]
         assert got == [fy, fw]
         assert np.signbit(got[1]) == np.signbit(fw)
+
+
+def test_masked_branch_has_slope_zero_when_compiled() -> None:
+    """The rewrites put the mask last, so that it covers 0 / 0 as well."""
+    x = T.dvector("x")
+    for inner in (T.log(x), T.sqrt(x), 1 / x, T.log(T.sqrt(x) * 3)):
+        cost = T.switch(T.gt(x, 0), inner, 0.0).sum()
+        got = jitgraph.function([x], grad(cost, x))([0.0, -1.0, 2.0])
+        assert got[:2].tolist() == [0, 0]
+        assert got[2] != 0 and np.isfinite(got[2])
+
+
+def test_worked_example_compiled() -> None:
+    x = T.scalar()
+    w = jitgraph.shared(np.float32(1))
+    y = nnet.hard_sigmoid(w * x)
+    f = jitgraph.function([x], [y, grad(y, w)])
+    assert [float(f(at)[1]) for at in (-3, -1, 0, 1, 3)] == [0.0, -0.2, 0.0, 0.2, 0.0]
+    assert np.signbit(f(-3)[1]) and f(-3)[1].dtype == "float64"
+
+
+def test_marks_compiled() -> None:
+    x = T.dvector("x")
+    y = grad_scale(grad_clip(x, -1, 1), 3) ** 2
+    f = jitgraph.function([x], [y, grad(y.sum(), x)])
+    values, slopes = f([2.0, -3.0, 0.125])
+    assert values.tolist() == [4, 9, 0.015625]
+    assert slopes.tolist() == [1, -1, 0.75]
 
 
 def test_stable_forms_are_differentiated() -> None:
@@ -622,6 +652,17 @@ def test_lop_of_several_outputs() -> None:
     got = value(Lop([x**2, x * 3], [x], [u, u]), x=[1, 2], u=[10, 100])
     assert isinstance(got, list) and got[0].tolist() == [50, 700]
     assert value(Lop([x, x], x, [u, u]), u=[1, 2]).tolist() == [2, 4]
+
+
+def test_outputs_made_of_each_other() -> None:
+    """Unlike a known gradient, the point of an output does not hide those of its consumers."""
+    x, u, v = T.dvectors("x", "u", "v")
+    h = x**2
+    f = [h, h * 3, x]
+    at = {"x": [1, 2], "u": [1, 10], "v": [1, 10]}
+    assert value(Lop(f, x, [u, u, u]), **at).tolist() == [2 + 6 + 1, 10 * (4 + 12 + 1)]
+    got = value(Rop(f, x, v), **at)
+    assert [g.tolist() for g in got] == [[2, 40], [6, 120], [1, 10]]
 
 
 def test_subgraph_grad() -> None:

@@ -482,6 +482,7 @@ def test_refused_while_building(call: Any, error: type[Exception], message: str)
     [
         ("uniform", (0.0, np.inf), "high - low must be finite, got inf"),
         ("uniform", (np.nan, 1.0), "high - low must be finite, got nan"),
+        ("uniform", ([0.0, -1e308], 1e308), "high - low must be finite, got inf"),
         ("normal", (0.0, -1.5), r"std must not be negative, got -1\.5"),
         ("normal", (0.0, np.nan), "std must not be negative, got nan"),
         ("normal", (0.0, [1.0, -2.0]), r"std must not be negative, got -2\.0"),
@@ -766,6 +767,7 @@ def test_a_refused_draw_leaves_the_state_and_names_the_line() -> None:
     before = rv.rng.get_value()
     with pytest.raises(ValueError, match=r"normal: std must not be negative, got -1\.0") as caught:
         f(-1.0)
+    assert str(caught.value).startswith("normal: std")
     assert "test_random_streams.py" in str(caught.value)
     assert same_state(rv.rng.get_value(), before)
     assert f(1.0).tolist() == before.normal(size=2).tolist()

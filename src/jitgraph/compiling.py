@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from jitgraph import dtypes
 from jitgraph.canonical import graph_text, large_constants
 from jitgraph.graph import Constant, TensorType, Variable
 from jitgraph.op import from_token
@@ -150,12 +153,18 @@ def _assemble(
                 op = from_token(s["op"])
                 steps.append(PythonStep(op.evaluate, s, len(ops)))
                 ops.append(op)
-    program = Program(steps, metadata["slots"], metadata["outputs"])
+    literals = {k: _literal(*value) for k, *value in metadata["literals"]}
+    program = Program(steps, metadata["slots"], metadata["outputs"], literals)
     constants = tuple(given[k].data for k in metadata["constants"])
     checked = {k for s in steps if isinstance(s, CompiledStep) for k in s.inputs}
     return Compiled(
         program, constants, list(inputs), list(outputs), mode, report, ops, frozenset(checked), plan
     )
+
+
+def _literal(dtype: str, shape: Sequence[int], data: str) -> np.ndarray:
+    """A read-only array from the bytes that `Plan.metadata` wrote in hexadecimal."""
+    return np.frombuffer(bytes.fromhex(data), dtypes.NUMPY[dtype]).reshape(shape)
 
 
 def _reference_program(

@@ -30,8 +30,8 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
 def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> Exception:
     node, what, kind = function.compiled.plan().describe_check(error.segment, error.number)
     left, right = error.left, error.right
-    if kind == "label":
-        what = f"y_i value out of bounds: label {right} at position {left}"
+    if kind in ("label", "entry"):
+        what = f"{what}: {right} at position {left}"
     elif kind == "equal":
         what = f"{what} ({left} and {right})"
     elif kind == "index":
@@ -46,7 +46,10 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
 
 def _with_place(error: BaseException, node: Apply, shapes: dict[Variable, Any]) -> BaseException:
     place = format_origin(node.origins)
-    text = f"{node.op.name}: {error}: {_operands(node, shapes)}" + (f"   ({place})" if place else "")
+    what = str(error)
+    if not what.startswith(f"{node.op.name}: "):
+        what = f"{node.op.name}: {what}"
+    text = f"{what}: {_operands(node, shapes)}" + (f"   ({place})" if place else "")
     try:
         new = type(error)(text)
     except TypeError:

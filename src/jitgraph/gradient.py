@@ -17,7 +17,6 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.config import config
 from jitgraph.errors import DisconnectedInputError, MethodNotDefined, NullTypeGradError
-from jitgraph.graph import Apply, Constant, TensorType, Variable, rebuild, toposort
 from jitgraph.gradient_ops import (
     consider_constant,
     disconnected_grad,
@@ -28,6 +27,7 @@ from jitgraph.gradient_ops import (
     undefined_grad,
     zero_grad,
 )
+from jitgraph.graph import Apply, Constant, TensorType, Variable, rebuild, toposort, user_origin
 from jitgraph.op import (
     DISCONNECTED,
     Disconnected,
@@ -103,25 +103,29 @@ def grad(
     _choice("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
     _choice("return_disconnected", return_disconnected, ("zero", "None", "Disconnected"))
     _choice("null_gradients", null_gradients, ("raise", "return"))
-    known = _known(cost, known_grads)
-
+    found = _propagate(_known(cost, known_grads), targets, constants)
     results: dict[Variable, Any] = {}
-    found = _propagate(cost, known, targets, constants)
     for v in targets:
-        g: Any = found[v]
-        if isinstance(g, Undefined) and null_gradients == "raise":
-            raise NullTypeGradError(
-                f"the gradient with respect to {describe(v)} does not exist: {g.reason}{here()}"
-            )
-        if isinstance(g, Disconnected):
-            _report_disconnected(v, cost, disconnected_inputs)
-            g = {"zero": zeros_for(v), "None": None}.get(return_disconnected, DISCONNECTED)
-        if isinstance(g, Variable):
-            g = restrict_pattern(g, v.type.broadcastable)
-            if add_names and cost is not None:
-                g = _named(g, cost, v, known.values())
+        g: Any = _answer(
+            v, found[v], cost, (disconnected_inputs, return_disconnected, null_gradients)
+        )
+        if isinstance(g, Variable) and add_names and cost is not None:
+            g = _named(g, cost, v, (known_grads or {}).values())
         results[v] = g
     return format_as(as_list, as_tuple, [results[v] for v in targets])
+
+
+def _answer(v: Variable, g: Gradient, cost: Variable | None, choices: tuple[str, str, str]) -> Any:
+    """What the caller sees of the gradient `g` of `v`, by the three choices of `grad`."""
+    disconnected_inputs, return_disconnected, null_gradients = choices
+    if isinstance(g, Undefined) and null_gradients == "raise":
+        raise NullTypeGradError(
+            f"the gradient with respect to {describe(v)} does not exist: {g.reason}{here()}"
+        )
+    if isinstance(g, Disconnected):
+        _report_disconnected(v, cost, disconnected_inputs)
+        return {"zero": zeros_for(v), "None": None}.get(return_disconnected, DISCONNECTED)
+    return restrict_pattern(g, v.type.broadcastable) if isinstance(g, Variable) else g
 
 
 # -- arguments ---------------------------------------------------------------------------------
@@ -138,7 +142,9 @@ def _targets(wrt: Any) -> tuple[list[Variable], bool, bool]:
         if not isinstance(v, Variable):
             raise TypeError(f"Expected Variable, got {v!r} of type {type(v).__name__}{here()}")
         if not isinstance(v.type, TensorType):
-            raise TypeError(f"there is no gradient with respect to {v}, which holds {v.type}{here()}")
+            raise TypeError(
+                f"there is no gradient with respect to {v}, which holds {v.type}{here()}"
+            )
     return targets, isinstance(wrt, list), isinstance(wrt, tuple)
 
 
@@ -203,6 +209,7 @@ def _one_like(cost: Variable) -> Variable:
 
 
 def _report_disconnected(v: Variable, cost: Variable | None, action: str) -> None:
+    """Raise or warn that no gradient connects `v` with the cost (or the known gradients)."""
     if action == "ignore":
         return
     made = f", made at {v.where}," if v.where else ""
@@ -214,7 +221,9 @@ def _report_disconnected(v: Variable, cost: Variable | None, action: str) -> Non
     )
     if action == "raise":
         raise DisconnectedInputError(message)
-    warnings.warn(message, stacklevel=3)
+    # The place to blame is the user's, whatever the depth of the calls in between.
+    file, line = (user_origin() or (("jitgraph", 0),))[0]
+    warnings.warn_explicit(message, UserWarning, file, line)
 
 
 def _named(g: Variable, cost: Variable, v: Variable, given: Iterable[Any]) -> Variable:
@@ -285,18 +294,21 @@ def _strictly_below(roots: Sequence[Variable]) -> set[Variable]:
 
 
 def _propagate(
-    cost: Variable | None,
     known: Mapping[Variable, Gradient],
     targets: Sequence[Variable],
     constants: Sequence[Variable],
+    add_known: bool = False,
 ) -> dict[Variable, Gradient]:
-    """The gradient of each target, from the gradients in `known`."""
+    """The gradient of each target, from the gradients in `known`.
+
+    A known gradient is the total of its variable, or with `add_known` one more term of it.
+    """
     stable = _stabilised(known, targets, constants)
     # A root that others are made of keeps its identity; the rest go by their stable form.
     start: dict[Variable, Gradient] = dict(known)
     for v, form in stable.items():
         start.setdefault(form, known[v])
-    sweep = _Sweep(list(stable.values()), start, targets, constants)
+    sweep = _Sweep(list(stable.values()), start, targets, constants, add_known)
     as_written = _reached(known, constants)
     as_rewritten = _reached(stable.values(), constants) | set(known)
     found: dict[Variable, Gradient] = {}
@@ -319,9 +331,12 @@ class _Sweep:
         start: Mapping[Variable, Gradient],
         targets: Sequence[Variable],
         constants: Sequence[Variable],
+        add_start: bool,
     ):
-        self.totals: dict[Variable, Gradient] = dict(start)
-        self.terms: dict[Variable, list[Gradient]] = {}
+        self.totals: dict[Variable, Gradient] = {} if add_start else dict(start)
+        self.terms: dict[Variable, list[Gradient]] = (
+            {v: [g] for v, g in start.items()} if add_start else {}
+        )
         order = toposort(roots, stop=constants)
         wanted = self._wanted(order, targets)
         for node in reversed(order):
@@ -336,9 +351,7 @@ class _Sweep:
             pattern = node.op.connection_pattern(node)
             for v, connected in zip(node.inputs, pattern, strict=True):
                 if v in wanted:
-                    wanted.update(
-                        out for out, c in zip(node.outputs, connected, strict=True) if c
-                    )
+                    wanted.update(out for out, c in zip(node.outputs, connected, strict=True) if c)
         return wanted
 
     def total(self, v: Variable) -> Gradient:
@@ -373,11 +386,11 @@ def _sum(terms: Sequence[Gradient]) -> Gradient:
 
 def is_zero(v: Variable) -> bool:
     """Whether `v` is written as zeros: a constant, or one stretched to a shape."""
-    while v.owner is not None:
-        if v.owner.op == FILL:
-            v = v.owner.inputs[1]
-        elif isinstance(v.owner.op, DimShuffle):
-            v = v.owner.inputs[0]
+    while (node := v.owner) is not None:
+        if node.op == FILL:
+            v = node.inputs[1]
+        elif isinstance(node.op, DimShuffle):
+            v = node.inputs[0]
         else:
             return False
     return isinstance(v, Constant) and not np.any(v.data)
@@ -467,17 +480,28 @@ def Lop(
     """
     outputs, points = _as_list(f), _as_list(eval_points)
     assert len(outputs) == len(points), f"Lop: {len(outputs)} outputs, {len(points)} eval_points"
+    _choice("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
+    targets, as_list, as_tuple = _targets(wrt)
+    constants = _variables(consider_constant, "consider_constant")
+    found = _rows(zip(outputs, points, strict=True), targets, constants)
+    choices = (disconnected_inputs, "zero", "raise")
+    return format_as(as_list, as_tuple, [_answer(v, found[v], None, choices) for v in targets])
+
+
+def _rows(
+    pairs: Iterable[tuple[Variable, Any]],
+    targets: Sequence[Variable],
+    constants: Sequence[Variable] = (),
+) -> dict[Variable, Gradient]:
+    """The sum of point times Jacobian over the (output, point) pairs, for each target.
+
+    An output may be made of another one, or named twice: then its point is one term of its
+    gradient, besides those of what is made of it.
+    """
     known: dict[Variable, Any] = {}
-    for out, point in zip(outputs, points, strict=True):
-        point = as_tensor_variable(point)
+    for out, point in pairs:
         known[out] = add(known[out], point) if out in known else point
-    return grad(
-        None,
-        wrt,
-        consider_constant=consider_constant,
-        disconnected_inputs=disconnected_inputs,
-        known_grads=known,
-    )
+    return _propagate(_known(None, known), targets, constants, add_known=True)
 
 
 def Rop(
@@ -507,16 +531,26 @@ def Rop(
                 f"Rop: wrt {i} is {describe(v)} and its eval_point {describe(p)}: the ranks "
                 f"differ{here()}"
             )
+    _choice("disconnected_outputs", disconnected_outputs, ("raise", "warn", "ignore"))
+    _choice("return_disconnected", return_disconnected, ("zero", "None", "Disconnected"))
+    _targets(inputs)
     duals = [_dual(out) for out in outputs]
-    rows = grad(
-        None,
-        inputs,
-        disconnected_inputs="ignore",
-        known_grads=dict(zip(outputs, duals, strict=True)),
-        return_disconnected="None",
-    )
-    pairs = [(r, p) for r, p in zip(rows, points, strict=True) if r is not None]
-    results = _transposed(pairs, outputs, duals, disconnected_outputs, return_disconnected)
+    rows = _rows(zip(outputs, duals, strict=True), inputs)
+    choices = (disconnected_outputs, return_disconnected, "raise")
+    pairs = [
+        (_answer(x, rows[x], None, choices), p)
+        for x, p in zip(inputs, points, strict=True)
+        if not isinstance(rows[x], Disconnected)
+    ]
+    found = _rows(pairs, duals) if pairs else dict.fromkeys(duals, DISCONNECTED)
+    # Being linear, the rows have a derivative free of the duals, except for their shapes.
+    shapes = {u: FILL(y, np.zeros((), u.type.dtype)) for u, y in zip(duals, outputs, strict=True)}
+    results: list[Any] = []
+    for y, u in zip(outputs, duals, strict=True):
+        g = found[u]
+        if isinstance(g, Variable):
+            [g] = rebuild([g], shapes)
+        results.append(_answer(y, g, None, choices))
     return format_as(isinstance(f, list), isinstance(f, tuple), results)
 
 
@@ -525,44 +559,6 @@ def _dual(out: Variable) -> Variable:
     if dtype in dtypes.DISCRETE:
         dtype = dtypes.check(config.floatX)
     return out.type.clone(dtype=dtype).make_variable()
-
-
-def _transposed(
-    pairs: Sequence[tuple[Variable, Variable]],
-    outputs: Sequence[Variable],
-    duals: Sequence[Variable],
-    disconnected_outputs: str,
-    return_disconnected: str,
-) -> list[Any]:
-    """The derivative of each output along the points, from rows that are linear in the duals."""
-    found: list[Any] = [None] * len(outputs)
-    if pairs:
-        found = grad(
-            None,
-            list(duals),
-            disconnected_inputs="ignore",
-            known_grads=_merged(pairs),
-            return_disconnected="None",
-        )
-    # Being linear, the rows have a derivative free of the duals, except for their shapes.
-    shapes = {u: FILL(y, np.zeros((), u.type.dtype)) for u, y in zip(duals, outputs, strict=True)}
-    results: list[Any] = []
-    for y, g in zip(outputs, found, strict=True):
-        if g is None:
-            _report_disconnected(y, None, disconnected_outputs)
-            g = {"zero": zeros_for(y), "None": None}.get(return_disconnected, DISCONNECTED)
-        else:
-            [g] = rebuild([g], shapes)
-        results.append(g)
-    return results
-
-
-def _merged(pairs: Sequence[tuple[Variable, Variable]]) -> dict[Variable, Variable]:
-    """row -> point; a row that belongs to two inputs takes the sum of their points."""
-    known: dict[Variable, Variable] = {}
-    for row, point in pairs:
-        known[row] = add(known[row], point) if row in known else point
-    return known
 
 
 def subgraph_grad(
@@ -582,7 +578,9 @@ def subgraph_grad(
     assert start is not None or cost is not None, "subgraph_grad needs start or cost"
     for what, value, kind in (("wrt", wrt, list), ("end", end, list), ("start", start, dict)):
         if value is not None and not isinstance(value, kind):
-            raise TypeError(f"subgraph_grad: {what} must be a {kind.__name__}, got {value!r}{here()}")
+            raise TypeError(
+                f"subgraph_grad: {what} must be a {kind.__name__}, got {value!r}{here()}"
+            )
     params = list(dict.fromkeys([*wrt, *end]))
     from_start = _partial(None, start, params, end) if start is not None else None
     from_cost = _partial(cost, None, params, end) if cost is not None else None

@@ -180,4 +180,6 @@ def _reason(verdict: str, op: Any, x_pos: int, x: Variable, comment: str) -> str
     places = x.owner.origins if x.owner is not None else x.origins
     made = f", made at {format_origin(places)}" if places else ""
     why = f": {comment}" if comment else ""
-    return f"the gradient of {op} with respect to input {x_pos} ({describe(x)}{made}) {verdict}{why}"
+    return (
+        f"the gradient of {op} with respect to input {x_pos} ({describe(x)}{made}) {verdict}{why}"
+    )

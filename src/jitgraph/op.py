@@ -88,7 +88,7 @@ class Op:
         return tuple(getattr(self, name) for name in self.__props__)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self.props() == other.props())  # type: ignore[attr-defined]
+        return self is other or (type(self) is type(other) and self.props() == other.props())
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.props()))
@@ -126,7 +126,7 @@ class Op:
 
     # -- meaning --
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs, computed by NumPy alone; the oracle of every test. Inputs stay as they are."""
+        """The outputs by NumPy alone; the oracle of every test. Inputs stay as they are."""
         raise NotImplementedError(f"{self} has no reference evaluation")
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]] | None:
@@ -163,7 +163,9 @@ def describe(variable: Variable) -> str:
     """`x float64[?, 1]`: how a variable is called in an error message."""
     kind = getattr(variable.type, "dtype", None)
     label = variable.name or (
-        f"the result of {variable.owner.op.name}" if variable.owner is not None else "an unnamed input"
+        f"the result of {variable.owner.op.name}"
+        if variable.owner is not None
+        else "an unnamed input"
     )
     if kind is None:
         return label

@@ -48,12 +48,12 @@ class numeric_grad:
             np.zeros(p.shape, dtype=p.dtype if out_type is None else out_type) for p in points
         ]
         for p, g in zip(points, gradients, strict=True):
-            for i in np.ndindex(p.shape):
-                before = p[i]
-                p[i] = before + step
+            for at in np.ndindex(p.shape):
+                before = p[at]
+                p[at] = before + step
                 # Divide by the step that was made, which rounding may have changed.
-                g[i] = (float(f(*points)) - at_point) / (float(p[i]) - float(before))
-                p[i] = before
+                g[at] = (float(f(*points)) - at_point) / (float(p[at]) - float(before))
+                p[at] = before
         self.gf: Any = gradients if several else gradients[0]
 
     @staticmethod
@@ -100,7 +100,7 @@ def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any)
     """A Python function of arrays that computes `outputs`, a list."""
     if mode == "reference":
         return lambda *arrays: evaluate(outputs, dict(zip(inputs, arrays, strict=True)))
-    from jitgraph.function import function
+    from jitgraph.functions import function
 
     return function(list(inputs), list(outputs), mode=mode, on_unused_input="ignore")
 
@@ -164,7 +164,9 @@ def verify_grad(
 
 def _float_arrays(pt: Any) -> list[np.ndarray]:
     if not isinstance(pt, (list, tuple)):
-        raise TypeError(f"verify_grad: pt must be a list of arrays, got {type(pt).__name__}{here()}")
+        raise TypeError(
+            f"verify_grad: pt must be a list of arrays, got {type(pt).__name__}{here()}"
+        )
     arrays = [np.array(p) for p in pt]
     for i, a in enumerate(arrays):
         if a.dtype.name not in TOLERANCES:
@@ -184,8 +186,8 @@ def _compare(
 ) -> None:
     try:
         arg, position, abs_err, rel_err = numeric.max_err(symbolic, abs_tol, rel_tol)
-    except ValueError as error:
-        raise GradientError(f"gradient of {describe(output)}: {error}{here()}") from None
+    except ValueError as mismatch:
+        raise GradientError(f"gradient of {describe(output)}: {mismatch}{here()}") from None
     if abs_err <= abs_tol or rel_err <= rel_tol:
         return
     got, expected = (np.asarray(g[arg]) for g in (symbolic, numeric.gf))

@@ -210,3 +210,30 @@ declare("acosh", "jg_hyperbolic.h", gmpy2.acosh,
         specials=((1.0, 0.0), (NAN, NAN), (0.5, NAN), (-2.0, NAN), (INF, INF), (-INF, NAN)))
 declare("atanh", "jg_hyperbolic.h", gmpy2.atanh, UNIT, ulp=1.0, cost=3, long_double="atanhl(x)",
         specials=(*ODD_SPECIALS, (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN)))
+
+# --- error functions -----------------------------------------------------------------------------
+
+
+def erfcx(x: mpfr) -> mpfr:
+    with gmpy2.context(gmpy2.get_context(), precision=gmpy2.get_context().precision + 40):
+        if abs(x) > 1e4:  # beyond the exponent range of exp(x^2)
+            w = 1 / (2 * x * x)
+            return (1 - w * (1 - w * (3 - w * (15 - w * (105 - w * 945))))) / (x * gmpy2.sqrt(gmpy2.const_pi()))
+        return gmpy2.exp(x * x) * gmpy2.erfc(x)
+
+
+declare("erf", "jg_erf.h", gmpy2.erf,
+        signed({"f64": ((5e-324, 1e-3), (0.0, 1.0), (0.75, 0.95), (0.0, 6.5)),
+                "f32": ((1.5e-45, 1e-3), (0.0, 1.0), (0.85, 0.95), (0.0, 4.5))}),
+        ulp=1.0, cost=8, long_double="erfl(x)",
+        specials=(*ODD_SPECIALS, (INF, 1.0), (-INF, -1.0), (1e300, 1.0), (-1e300, -1.0)))
+declare("erfc", "jg_erf.h", gmpy2.erfc,
+        {"f64": ((-6.0, 0.5), (0.0, 1.0), (0.5, 10.0), (10.0, 26.5), (26.5, 27.3), (-1e-3, 1e-3)),
+         "f32": ((-4.0, 0.5), (0.0, 1.0), (0.5, 9.0), (9.0, 10.2), (-1e-3, 1e-3))},
+        ulp=2.0, ulp_f32=1.0, cost=12, long_double="erfcl(x)",
+        specials=((0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, 2.0), (NAN, NAN), (1e300, 0.0)))
+declare("erfcx", "jg_erf.h", erfcx,
+        {"f64": ((-26.6, 0.5), (-0.5, 0.5), (0.5, 10.0), (10.0, 1e6), (1e6, 1.7e308)),
+         "f32": ((-9.3, 0.5), (-0.5, 0.5), (0.5, 10.0), (10.0, 1e6), (1e6, 3.4e38))},
+        ulp=2.5, ulp_f32=1.0, cost=20,
+        specials=((0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, INF), (NAN, NAN), (-1e300, INF)))

@@ -55,8 +55,9 @@ BINARY: list[Callable[..., Any]] = [
     lambda a, b: T.clip(a, -2.0, 1.0) + b, lambda a, b: T.add(a, b, a),
 ]  # fmt: skip
 UNARY: list[Callable[..., Any]] = [
-    T.neg, abs, T.sqr, T.identity, lambda a: a * 1, lambda a: a + 0, lambda a: a / 1, lambda a: -(-a),
-    lambda a: a * -1, lambda a: T.switch(1, a, a * 3), lambda a: cast(cast(a, "float64"), a.dtype),
+    T.neg, abs, T.sqr, T.identity, lambda a: a * 1, lambda a: a + 0, lambda a: a / 1,
+    lambda a: T.neg(T.neg(a)), lambda a: a * -1, lambda a: T.switch(1, a, a * 3),
+    lambda a: cast(cast(a, "float64"), a.dtype),
     lambda a: T.zeros_like(a) + a, lambda a: a - 0.0, lambda a: T.ones_like(a), lambda a: a * 0.5,
 ]  # fmt: skip
 FLOAT_BINARY: list[Callable[..., Any]] = [
@@ -129,11 +130,11 @@ class Builder:
             self.softmaxes(m)
 
     def softmaxes(self, m: Any) -> None:
-        e = T.exp(m)
+        e, k = T.exp(m), self.any("k")
         choices: list[Callable[[], tuple[str, Any]]] = [
             lambda: ("m", e / e.sum(axis=1, keepdims=True)),
             lambda: ("m", T.log(T.nnet.softmax(m)) / 8),
-            lambda: ("u", T.log(T.nnet.softmax(m))[T.arange(self.any("k").shape[0]), self.any("k")] / 8),
+            lambda: ("u", T.log(T.nnet.softmax(m))[T.arange(k.shape[0]), k] / 8),
             lambda: ("u", T.log(T.exp(m).sum(axis=1)) / 4),
             lambda: ("v", T.log(T.exp(m).sum(axis=0)) / 4),
             lambda: ("col", T.log(T.sum(e, axis=1, keepdims=True)) / 4),
@@ -162,7 +163,8 @@ class Builder:
             ("v", m[1]), ("v", (m * 2)[-1]), ("u", m[:, 2]), ("u", m.T[i]), ("s", m[0, 1]),
             ("s", v[i]), ("m", m[:]), ("v", v[0:]), ("u", v[1:]), ("u", (v + self.any("s"))[:3]),
             ("v", v[::-1]), ("m", m[:, ::-1]), ("s", (m + v)[2][1]), ("u", v[1:][0:3]),
-            ("m", T.set_subtensor(m[1], v)), ("m", T.inc_subtensor(m[:, 1:2], u.dimshuffle(0, "x"))),
+            ("m", T.set_subtensor(m[1], v)),
+            ("m", T.inc_subtensor(m[:, 1:2], u.dimshuffle(0, "x"))),
             ("v", m.dimshuffle("x", 1, 0)[0, :, 2 - 1]), ("m", m[0 : m.shape[0], : v.shape[0]]),
             ("s", T.alloc(self.any("s"), 3, 4)[1, 2]), ("v", (m + self.any("row"))[0]),
         ]  # fmt: skip
@@ -171,7 +173,8 @@ class Builder:
     def reshape(self) -> None:
         m, v = self.any("m"), self.any("v")
         choices: list[tuple[str, Any]] = [
-            ("m", m.reshape(m.shape)), ("m", abs(m.flatten()).reshape((3, 4))), ("v", v.reshape((4,))),
+            ("m", m.reshape(m.shape)), ("m", abs(m.flatten()).reshape((3, 4))),
+            ("v", v.reshape((4,))),
             ("m", m.reshape((4, 3)).reshape((3, 4))), ("row", v.reshape((1, 4))),
             ("v", v.reshape((-1,))), ("m", (-m).reshape((m.shape[0], -1))), ("v", v.flatten()),
             ("col", self.any("u").reshape((3, 1))), ("m", m.reshape((v.shape[0] - 1, m.shape[1]))),
@@ -181,7 +184,8 @@ class Builder:
     def integers(self) -> None:
         a, b = self.any("im"), self.any("im")
         choices = [
-            a + b, a * 3, a - (-b), -(a - b), a // 1, T.mod(a, 3), T.int_div(a, 2), a**2, a**3, a**1,
+            a + b, a * 3, a - (-b), -(a - b), a // 1, T.mod(a, 3), T.int_div(a, 2),
+            a**2, a**3, a**1,
             cast(cast(a, "int64"), "int32"), cast(cast(a, "int8"), "int32"), T.maximum(a, b),
             T.switch(T.eq(a, b), a, 0), cast(cast(a, "bool"), "int32"), T.fill(a, b[0, 0]), a * a,
             cast(cast(a, "uint8") - cast(b, "uint8"), "int32"), abs(-a), a & 7, ~(~a),
@@ -205,7 +209,8 @@ class Builder:
 
     def pick(self) -> None:
         m, k = self.any("m"), self.any("k")
-        whole = self.draw.choice([m, m + self.any("row"), m * self.any("col") - self.any("s"), abs(m)])
+        wide = [m, m + self.any("row"), m * self.any("col") - self.any("s"), abs(m)]
+        whole = self.draw.choice(wide)
         self.put("u", pick(whole, k))
 
     def matrix_product(self) -> None:

@@ -280,24 +280,27 @@ def test_a_huge_entry_is_not_read(
     assert_not_used(path, counting, "are too many")
 
 
-def test_planted_locks_and_temporary_files_are_not_followed(
-    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["lock", "temporary entry", "recent", "written"])
+def test_planted_links_are_not_followed(
+    name: str, tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toolchain, runs = counting
     victim = tmp_path / "victim"
     victim.write_text("precious")
+    victim.chmod(0o644)
     cache = Cache(str(tmp_path / "cache"))
-    (tmp_path / "cache" / KEY[:2]).mkdir(parents=True)
-    (tmp_path / "cache").chmod(0o700)
-    (tmp_path / "cache" / "tmp").mkdir()
+    for directory in ("", "tmp", KEY[:2]):
+        (tmp_path / "cache" / directory).mkdir(mode=0o700)
     monkeypatch.setattr(store.os, "urandom", bytes)  # names that can be predicted
-    for name in (f"{KEY[:2]}/{KEY}.lock", f"tmp/{store._unique()}.jg", "recent", "written"):
-        (tmp_path / "cache" / name).symlink_to(victim)
-    with pytest.warns(RuntimeWarning, match="cannot be used"):
-        assert get(cache, toolchain).source == "compiled"
-    assert runs() == 1
+    path = {"lock": f"{KEY[:2]}/{KEY}.lock", "temporary entry": f"tmp/{store._unique()}.jg"}
+    (tmp_path / "cache" / path.get(name, name)).symlink_to(victim)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = cache.get_or_build(KEY, PARTS, lambda: (kernel(7), {}), toolchain, {})
+    assert found.source == "compiled" and runs() == 1
+    assert len(caught) == (0 if name == "lock" else 1)  # a lock is not needed
     assert victim.read_text() == "precious"
-    assert not (tmp_path / "cache" / KEY[:2] / f"{KEY}.jg").exists()
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o644
 
 
 # --- litter ----------------------------------------------------------------------------------

@@ -232,6 +232,37 @@ def test_the_loop_finds_a_write_that_is_not_atomic(
             )
 
 
+def test_writes_may_be_short(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(store.os, "write", lambda fd, data: write(fd, data[:1000]))
+    made = get(Cache(str(tmp_path / "cache")), counting[0])
+    read = get(Cache(str(tmp_path / "cache")), counting[0])
+    assert read.source == "disk" and read.object_bytes == made.object_bytes
+
+
+def test_a_directory_deleted_before_the_rename_is_made_again(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    replace = os.replace
+    deleted = []
+
+    def delete_first(*args: Any, **kwargs: Any) -> None:
+        if not deleted:
+            deleted.append(shutil.rmtree(tmp_path / "cache"))
+        replace(*args, **kwargs)
+
+    monkeypatch.setattr(store.os, "replace", delete_first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        get(Cache(str(tmp_path / "cache")), counting[0])
+        assert get(Cache(str(tmp_path / "cache")), counting[0]).source == "disk"
+    assert deleted
+
+
 # --- the compiler's place --------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import shlex
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -188,8 +189,6 @@ def test_kills_at_random_instants_leave_a_sound_cache(
 def test_a_fork_during_a_build_does_not_lock_the_child(
     tmp_path: Path, fake: Callable[..., Toolchain], counting: tuple[Toolchain, Callable[[], int]]
 ) -> None:
-    import threading
-
     pidfile = tmp_path / "pid"
     slow = fake(f'echo $$ > {shlex.quote(str(pidfile))}; sleep 1.5; exec cc "$@"', name="slow")
     cache = Cache(str(tmp_path / "cache"), lock_timeout=0.1)
@@ -206,6 +205,30 @@ def test_a_fork_during_a_build_does_not_lock_the_child(
     thread.join()
     assert (tmp_path / "done").read_text() == "compiled"
     assert get(Cache(str(tmp_path / "cache")), counting[0]).source == "disk"
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """The child inherits the descriptor, and with it the lock, unless it is given back."""
+    store = Cache(str(tmp_path / "cache")).store
+    got = threading.Event()
+
+    def wait() -> None:
+        with store.lock(KEY, 10, lambda: False):
+            got.set()
+
+    waiter = threading.Thread(target=wait)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside a thread
+        with store.lock(KEY, 1, lambda: False):
+            waiter.start()
+            child = in_child(lambda: time.sleep(30))
+            assert not got.wait(0.1)
+        try:
+            assert got.wait(2)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            waiter.join()
 
 
 @pytest.mark.parametrize("damage", ["delete", "truncate", "chmod"])

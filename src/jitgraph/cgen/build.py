@@ -30,7 +30,7 @@ from jitgraph.cgen.lengths import Length, Lengths
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops import arithmetic as ar
 from jitgraph.ops.elementwise import Elementwise
-from jitgraph.ops.index import Subtensor, slice_bounds
+from jitgraph.ops.index import AdvancedSubtensor, Subtensor, slice_bounds
 from jitgraph.ops.nnet import Pick
 from jitgraph.ops.scalar import FUNCTIONS
 from jitgraph.ops.shape import (
@@ -48,6 +48,8 @@ from jitgraph.ops.shape import (
 Index = tuple[Poly, ...]
 # Ops whose result is read through index arithmetic and never needs memory of its own.
 VIEWS = (DimShuffle, Subtensor, Rebroadcast, SpecifyShape, Alloc, ARange, Pick, Reshape)
+# Views whose index comes from an array, so it must be checked before it is used.
+GATHERS = (Pick, AdvancedSubtensor)
 
 
 def number(value: Any, dtype: str) -> Number:
@@ -183,8 +185,8 @@ class Builder:
         op, x = node.op, node.inputs[0]
         if isinstance(op, ARange):
             return self._arange(node, v, index)
-        if isinstance(op, Pick):
-            return self._pick(node, v, index)
+        if isinstance(op, GATHERS):
+            return self._gather(node, v, index)
         if isinstance(op, MakeVector):
             k = index[0].as_int()
             assert k is not None, "a vector of scalars must lie in memory to be indexed"
@@ -267,18 +269,45 @@ class Builder:
         self._memo[(v, index)] = self.call("add", (a, self.call("mul", (i, delta), dtype)), dtype)
         return []
 
-    def _pick(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
-        x, labels = node.inputs
-        if (labels, index) not in self._memo:
-            return [(labels, index)]
-        label = self.convert(self._memo[(labels, index)], "int64")
-        column = Poly.const(label.value) if isinstance(label, Number) else Poly.name(label.name)
-        row = ZERO if x.type.broadcastable[0] else index[0]
-        source = (x, (row, column))
+    def _gather(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
+        """x[i, labels[i]] of Pick, or x[k[i], …] with negative entries counted from the end."""
+        x, entries = node.inputs
+        n = entries.type.ndim
+        here = tuple(
+            ZERO if b else i for b, i in zip(entries.type.broadcastable, index[:n], strict=True)
+        )
+        if (entries, here) not in self._memo:
+            return [(entries, here)]
+        self.reads.append((v, ()))  # waits for the check of the entries
+        entry = self.convert(self._memo[(entries, here)], "int64")
+        if isinstance(node.op, Pick):
+            row = ZERO if x.type.broadcastable[0] else index[0]
+            source = (x, (row, _atom_poly(entry)))
+        else:
+            source = (x, (_atom_poly(self._from_the_front(entry, x)), *index[n:]))
         if source not in self._memo:
             return [source]
         self._memo[(v, index)] = self._memo[source]
         return []
+
+    def _from_the_front(self, entry: Atom, x: Variable) -> Atom:
+        length = self.length_atom(self.lengths.shape(x)[0])
+        negative = self.call("lt", (entry, Number(0, "int64")), "bool")
+        return self.call("switch", (negative, self.call("add", (entry, length), "int64"), entry), "int64")
+
+
+def _atom_poly(atom: Atom) -> Poly:
+    return Poly.const(atom.value) if isinstance(atom, Number) else Poly.name(atom.name)
+
+
+def is_gather(node: Apply) -> bool:
+    """Whether the node selects by an index array that compiled code can follow."""
+    if isinstance(node.op, Pick):
+        return True
+    if not isinstance(node.op, AdvancedSubtensor) or not node.op.is_row_gather:
+        return False
+    x, entries = node.inputs
+    return entries.type.dtype != "bool" and entries.type.ndim > 0 and not x.type.broadcastable[0]
 
 
 def as_graph(length: Length) -> Any:

@@ -164,4 +164,5 @@ ERRORS: dict[str, type[Exception]] = {
     "count": ValueError,
     "some": ValueError,
     "label": LabelError,
+    "entry": IndexError,
 }

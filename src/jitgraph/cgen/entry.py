@@ -168,12 +168,14 @@ class EntryEmitter:
         self.headers.add("jg_label.h")
         segment = self.segment
         labels = segment.buffers[item.labels]
-        columns = poly_text(segment.lengths.poly(segment.lengths.shape(item.node.inputs[0])[1]))
-        rows = poly_text(labels.dims[0])
+        length = segment.lengths.shape(item.node.inputs[0])[item.axis]
+        columns = poly_text(segment.lengths.poly(length))
+        rows = poly_text(_product(labels.dims))
+        kind = "index" if item.may_be_negative else "label"
         number = len(segment.checks) + segment.labels.index(item)
         self.out("{")
         self.out(
-            f"    const int64_t bad = jg_bad_label_{dtypes.TAGS[labels.dtype]}"
+            f"    const int64_t bad = jg_bad_{kind}_{dtypes.TAGS[labels.dtype]}"
             f"({self._pointer(labels)}, {rows}, {columns});"
         )
         self.out("    if (bad >= 0) {")

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from jitgraph.cgen.build import VIEWS, Builder, Index
+from jitgraph.cgen.build import GATHERS, VIEWS, Builder, Index, is_gather
 from jitgraph.cgen.ir import Buffer, Poly
-from jitgraph.cgen.lengths import Length, Lengths
+from jitgraph.cgen.lengths import Length, Lengths, Symbol
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
@@ -101,10 +101,19 @@ class Product:
 
 @dataclass(eq=False)
 class LabelCheck:
-    """Every label must name a column of x; checked before the labels are used."""
+    """Every entry of an index array must name a column or row; checked before it is used."""
 
     node: Apply
     labels: Variable
+
+    @property
+    def axis(self) -> int:
+        """The axis of the first input that the entries select from."""
+        return 1 if isinstance(self.node.op, Pick) else 0
+
+    @property
+    def may_be_negative(self) -> bool:
+        return not isinstance(self.node.op, Pick)
 
 
 Item = Cluster | Product | LabelCheck
@@ -142,7 +151,7 @@ def materialised(
 def _needs_memory(node: Apply, v: Variable) -> bool:
     if isinstance(node.op, Reshape):
         return v is node.inputs[0]
-    if isinstance(node.op, Pick):
+    if isinstance(node.op, GATHERS):
         return v is node.inputs[1] or isinstance(getattr(v.owner, "op", None), (Reduce, Dot))
     if isinstance(node.op, Dot):
         return not _is_transpose(v)
@@ -190,7 +199,8 @@ class Fuser:
         if self.fusion and not root.alone:
             where = self._join(root, reads) or self._follow(root, reads)
         if where is None:
-            self.items.append(Cluster([Stage(root.space, [root])], self._limit(root)))
+            why = self._why_apart(root, reads)
+            self.items.append(Cluster([Stage(root.space, [root])], self._limit(root), why=why))
             where = (len(self.items) - 1, 0)
         cluster = self.items[where[0]]
         assert isinstance(cluster, Cluster)
@@ -211,7 +221,8 @@ class Fuser:
         counter = iter(range(10**9))
         builder = Builder(self.lengths, self.buffers, lambda: f"t{next(counter)}")
         index = loop_index(root.space)
-        builder.produced = {root.source: index} if root.axes is None else {}
+        if root.axes is None and root.place is None:
+            builder.produced = {root.variable: index}
         builder.value(root.source, index)
         return builder.reads
 
@@ -232,6 +243,10 @@ class Fuser:
                     elif self._limit(root) < cluster.shared:
                         continue
                     stage.roots.append(root)
+                    cluster.why.append(
+                        f"{_label(root)} joins stage {s}: same index space, and what it reads is "
+                        "at hand there"
+                    )
                     return number, s
         return None
 
@@ -301,13 +316,64 @@ class Fuser:
         cluster.shared = shared
         cluster.stages.append(Stage(root.space, [root]))
         cluster.why.append(
-            f"stage {len(cluster.stages) - 1} waits, row by row, for a reduction of the same rows"
+            f"{_label(root)} becomes stage {len(cluster.stages) - 1}: it waits, row by row, for a "
+            "reduction of the same rows"
         )
         return number, len(cluster.stages) - 1
 
+    # -- explaining --
+    def _why_apart(self, root: Root, reads: Sequence[tuple[Variable, Index]]) -> list[str]:
+        """Why no earlier loop took the root: one line for each that `_join` considered."""
+        if not self.fusion:
+            return [f"{_label(root)} is on its own: fusion is off"]
+        if root.alone:
+            return [f"{_label(root)} is on its own: it fills a part of an array"]
+        earliest = max((self.place[v][0] for v, _ in reads if v in self.place), default=-1)
+        why = []
+        for number in range(len(self.items) - 1, max(earliest, 0) - 1, -1):
+            cluster = self.items[number]
+            if isinstance(cluster, Cluster):
+                obstacle = self._obstacle(number, cluster, root, reads)
+                why.append(f"{_label(root)} is apart from k{number}: {obstacle}")
+        if earliest >= 0 and not isinstance(self.items[earliest], Cluster):
+            kind = "matrix product" if isinstance(self.items[earliest], Product) else "label check"
+            why.append(f"{_label(root)} comes after item {earliest}, the {kind} it waits for")
+        return why or [f"{_label(root)} opens the first loop"]
+
+    def _obstacle(
+        self, number: int, cluster: Cluster, root: Root, reads: Sequence[tuple[Variable, Index]]
+    ) -> str:
+        if any(r.alone for r in cluster.roots()):
+            return "that loop fills a part of an array"
+        if not self._shares(cluster, root, reads):
+            return "they read nothing in common"
+        index = loop_index(root.space)
+        for v, at in reads:
+            if self.place.get(v, (-1, 0))[0] != number:
+                continue
+            producer = self.root_of.get(v)
+            if producer is not None and producer.axes is not None:
+                return f"it waits for the whole of {_label(producer)}"
+            if producer is not None and at != index:
+                return f"it reads {_label(producer)} at other indices than those being computed"
+        if not any(self.lengths.same(stage.space, root.space) for stage in cluster.stages):
+            spaces = (_space_text(cluster.stages[0].space), _space_text(root.space))
+            return f"the index space there is {spaces[0]}, here {spaces[1]}"
+        return "it does not reduce the rows that the stages there share"
+
+
+def _label(root: Root) -> str:
+    if root.variable.name:
+        return root.variable.name
+    return "a copy" if root.node is None else str(root.node.op.name).split("{")[0]
+
+
+def _space_text(space: Sequence[Length]) -> str:
+    return "[" + ", ".join(n.name if isinstance(n, Symbol) else str(n) for n in space) + "]"
+
 
 def is_view(node: Apply) -> bool:
-    return isinstance(node.op, VIEWS)
+    return isinstance(node.op, VIEWS) or is_gather(node)
 
 
 def is_large_constant(v: Variable) -> bool:

@@ -39,6 +39,11 @@ class Plan:
             "inputs": len(self.inputs),
             "steps": result,
             "outputs": [self.slot_of[v] for v in self.outputs],
+            "literals": [
+                [slot, v.type.dtype, list(v.data.shape), v.data.tobytes().hex()]
+                for v, slot in self.slot_of.items()
+                if isinstance(v, Constant) and slot >= len(self.inputs)
+            ],
         }
 
     def _segment(self, segment: Segment, number: int) -> dict[str, Any]:
@@ -63,9 +68,12 @@ class Plan:
         """(node, what is wrong, kind) of a failed check, for the error message."""
         segment = [s for s in self.segments if s is not None][step]
         if number >= len(segment.checks):
-            return segment.labels[number - len(segment.checks)].node, "", "label"
-        check = segment.checks[number]
-        return check.node, check.what, check.kind
+            check = segment.labels[number - len(segment.checks)]
+            if check.may_be_negative:
+                return check.node, "an index is out of range", "entry"
+            return check.node, "y_i value out of bounds", "label"
+        failed = segment.checks[number]
+        return failed.node, failed.what, failed.kind
 
     def step_nodes(self) -> list[Apply]:
         return [node for steps in self.steps for node in steps]
@@ -118,6 +126,8 @@ def _divide(
             segment = _segment(compiled[number], wanted.get(number, []), waits, fusion)
         plan.segments.append(segment)
         made = list(segment.outputs) if segment else []
+        # Small constants that NumPy steps read are kept in slots of their own.
+        made += [v for node in steps[number] for v in node.inputs if isinstance(v, Constant)]
         made += [v for node in steps[number] for v in node.outputs]
         for v in made:
             plan.slot_of.setdefault(v, len(plan.slot_of))

@@ -8,7 +8,7 @@ from typing import Any
 
 from jitgraph import dtypes
 from jitgraph.cgen import checks as demands
-from jitgraph.cgen.build import Builder
+from jitgraph.cgen.build import Builder, is_gather
 from jitgraph.cgen.fuse import (
     Cluster,
     Fuser,
@@ -30,7 +30,6 @@ from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
-from jitgraph.ops.nnet import Pick
 from jitgraph.ops.reduce import ArgReduce, Reduce
 from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI
 
@@ -86,7 +85,8 @@ class Segment:
             self.buffers[v] = self._buffer(f"z{k}", v, "out")
         for node in self.nodes:
             for v in node.inputs:
-                if is_large_constant(v) and v not in self.buffers:
+                indexes = is_gather(node) and v is node.inputs[1]
+                if v not in self.buffers and (is_large_constant(v) or (indexes and v.owner is None)):
                     buffer = self._buffer(f"c{len(self.constants)}", v, "const")
                     self.buffers[v] = buffer
                     self.constants.append((buffer, v))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ class Segment:
         self.fuser = Fuser(self.lengths, self.buffers, self.fusion)
         self.items = self.fuser.items
         for node in self.nodes:
-            if isinstance(node.op, Pick):
+            if is_gather(node):
                 self._add_label_check(node)
             for out in node.outputs:
                 if out in memory:

@@ -161,6 +161,10 @@ def _through_padding(variable: Variable) -> Variable:
 def cast_array(array: np.ndarray, dtype: str) -> np.ndarray:
     """Convert as C does: fractions are cut, out-of-range values do as the hardware does."""
     with np.errstate(all="ignore"):
+        if dtype == "uint32" and array.dtype.kind == "f":
+            # NumPy's own conversion of values out of range depends on strides and vector width;
+            # by way of int64 it is the one of its scalar code everywhere.
+            array = array.astype("int64")
         return array.astype(dtypes.NUMPY[dtype], copy=False)
 
 

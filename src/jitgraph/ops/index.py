@@ -298,6 +298,16 @@ class AdvancedSubtensor(_Indexing):
 
     connection_pattern = Subtensor.connection_pattern
 
+    @property
+    def is_row_gather(self) -> bool:
+        """Whether this is x[k] with one index array and nothing else (a mask looks the same)."""
+        return self.pattern == ("a",)
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]] | None:
+        if self.is_row_gather and node.inputs[1].type.dtype != "bool":
+            return [tuple(shapes[1]) + tuple(shapes[0][1:])]
+        return None
+
 
 def _is_mask(entry: Any) -> bool:
     return isinstance(entry, Variable) and entry.type.dtype == "bool"

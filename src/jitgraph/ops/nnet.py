@@ -53,7 +53,7 @@ def _ultra_fast_sigmoid(x: np.ndarray) -> np.ndarray:
         t(1.5) * a / (t(1) + a),
         np.where(a < t(_FLAT), t(_AT_KNEE) + t(_SLOPE) * (a - t(_KNEE)), t(_TOP)),
     )
-    return t(0.5) * (np.copysign(piece, h) + t(1)) + (x - x)
+    return np.where(np.isnan(x), x, t(0.5) * (np.copysign(piece, h) + t(1)))
 
 
 def _ultra_fast_sigmoid_grad(g: Variable, x: Variable, y: Variable) -> Variable:

@@ -86,9 +86,9 @@ def copy_state(state: RandomState) -> RandomState:
 
 def _require(holds: Any, values: np.ndarray, rule: str) -> None:
     """Raise ValueError, showing the first of `values` for which the rule does not hold."""
-    holds = np.broadcast_to(holds, values.shape)
     if not holds.all():
-        raise ValueError(f"{rule}, got {values[~holds].flat[0]}")
+        wrong = values[~np.broadcast_to(holds, values.shape)]
+        raise ValueError(f"{rule}, got {wrong.flat[0]}")
 
 
 def _whole(values: np.ndarray, name: str) -> np.ndarray:
@@ -109,8 +109,11 @@ def _probabilities(values: np.ndarray, name: str) -> None:
 
 
 def _uniform(state: RandomState, size: Size, low: np.ndarray, high: np.ndarray) -> Any:
-    with np.errstate(all="ignore"):
-        width = np.asarray(high.astype(np.float64) - low.astype(np.float64))
+    if low.ndim == high.ndim == 0:
+        width = np.asarray(float(high) - float(low))
+    else:
+        with np.errstate(all="ignore"):
+            width = np.subtract(high, low, dtype=np.float64)
     _require(np.isfinite(width), width, "high - low must be finite")
     return state.uniform(low, high, size)
 

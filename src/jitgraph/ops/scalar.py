@@ -90,7 +90,9 @@ def number(*operands: str) -> tuple[tuple[str, ...], str]:
 
 
 def at_least_int8(*operands: str) -> tuple[tuple[str, ...], str]:
-    return common(*operands, "int8") if dtypes.upcast(*operands) == "bool" else common(*operands)
+    if dtypes.upcast(*operands) == "bool":
+        return ("int8",) * len(operands), "int8"
+    return common(*operands)
 
 
 def floating(*operands: str) -> tuple[tuple[str, ...], str]:
@@ -116,6 +118,8 @@ def float_test(*operands: str) -> tuple[tuple[str, ...], str]:
 def bits(*operands: str) -> tuple[tuple[str, ...], str]:
     if any(d in dtypes.FLOATS for d in operands):
         raise TypeError("takes bool or integer operands only")
+    if dtypes.upcast(*operands) in dtypes.FLOATS:
+        raise TypeError("has no integer dtype that holds both uint64 and signed operands")
     return common(*operands)
 
 

@@ -185,7 +185,7 @@ gammaln = _declare(
     domain=POSITIVE,
     doc="log |gamma(x)|; inf at the poles.",
 )
-psi = _declare(
+psi: Elementwise = _declare(
     "psi",
     1,
     _psi,
@@ -194,7 +194,7 @@ psi = _declare(
     domain=POSITIVE,
     doc="The derivative of gammaln (digamma); nan at the negative integers.",
 )
-tri_gamma = _declare(
+tri_gamma: Elementwise = _declare(
     "tri_gamma",
     1,
     _tri_gamma,
@@ -265,24 +265,24 @@ def _bessel(name: str, arity: int, grad: Any, doc: str, **more: Any) -> Elementw
     return _declare(name, arity, _scipy(more.pop("scipy", name)), BESSEL, grad, doc=doc, **more)
 
 
-def _jv_grad(g: Variable, v: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+def _jv_grad(g: Variable, v: Any, x: Variable, y: Variable) -> tuple[Any, ...]:
     return _no_order_gradient("jv"), g * (jv(v - 1, x) - jv(v + 1, x)) / 2.0
 
 
-def _iv_grad(g: Variable, v: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+def _iv_grad(g: Variable, v: Any, x: Variable, y: Variable) -> tuple[Any, ...]:
     return _no_order_gradient("iv"), g * (iv(v - 1, x) + iv(v + 1, x)) / 2.0
 
 
 ORDER_AND_ARGUMENT = ((0.5, 2.5), (0.3, 3.0))
 
 j0 = _bessel("j0", 1, lambda g, x, y: -g * j1(x), "Bessel function of the first kind, order 0.")
-j1 = _bessel(
+j1: Elementwise = _bessel(
     "j1",
     1,
     lambda g, x, y: g * (j0(x) - jv(_order(2, x), x)) / 2.0,
     "Bessel function of the first kind, order 1.",
 )
-jv = _bessel(
+jv: Elementwise = _bessel(
     "jv",
     2,
     _jv_grad,
@@ -290,13 +290,13 @@ jv = _bessel(
     domain=ORDER_AND_ARGUMENT,
 )
 i0 = _bessel("i0", 1, lambda g, x, y: g * i1(x), "Modified Bessel function, order 0.")
-i1 = _bessel(
+i1: Elementwise = _bessel(
     "i1",
     1,
     lambda g, x, y: g * (i0(x) + iv(_order(2, x), x)) / 2.0,
     "Modified Bessel function, order 1.",
 )
-iv = _bessel(
+iv: Elementwise = _bessel(
     "iv", 2, _iv_grad, "Modified Bessel function, order v.", domain=ORDER_AND_ARGUMENT
 )
 

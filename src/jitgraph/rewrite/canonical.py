@@ -26,7 +26,6 @@ from jitgraph.rewrite.pattern import (
     A,
     B,
     C,
-    Match,
     Pattern,
     X,
     builder,
@@ -88,7 +87,7 @@ NEGATION = [
     _exact("-a + -b -> -(a + b)", neg(A) + neg(B), neg(A + B)),
     _exact("a + -b -> a - b", A + neg(B), A - B),
     _exact("a - -b -> a + b", A - neg(B), A + B),
-    _exact("-a - b -> -(a + b)", neg(A) - B, neg(A + B)),
+    _exact("-(a - b) -> b - a", neg(A - B), B - A),
     _exact("a * -b -> -(a * b)", A * neg(B), neg(A * B)),
     _exact("-a / b -> -(a / b)", neg(A) / B, neg(A / B)),
     _exact("a / -b -> -(a / b)", A / neg(B), neg(A / B)),
@@ -114,9 +113,7 @@ SELECTION = [
         when=_condition_is(False),
         tags=(*USELESS, "local_useless_switch"),
     ),
-    _exact(
-        "switch(x, a, a) -> a", switch(X, A, A), A, tags=(*USELESS, "local_useless_switch")
-    ),
+    _exact("switch(x, a, a) -> a", switch(X, A, A), A, tags=(*USELESS, "local_useless_switch")),
 ]
 
 POSITIVE = {"x": (0.1, 9.0)}
@@ -126,9 +123,7 @@ POWER = [
     law("x ** 2 -> sqr(x)", X**2, sqr(X), tags=POWERS),
     law("x ** 3 -> x * sqr(x)", X**3, X * sqr(X), tags=POWERS),
     law("x ** 4 -> sqr(sqr(x))", X**4, sqr(sqr(X)), tags=POWERS),
-    law(
-        "x ** 0.5 -> sqrt(x)", X**0.5, sqrt(X), when=is_float("x"), tags=POWERS, domain=POSITIVE
-    ),
+    law("x ** 0.5 -> sqrt(x)", X**0.5, sqrt(X), when=is_float("x"), tags=POWERS, domain=POSITIVE),
     law("x ** -1 -> inv(x)", X**-1, inv(X), when=is_float("x"), tags=POWERS, domain=POSITIVE),
     _exact("x * x -> sqr(x)", X * X, sqr(X), tags=("specialize", "fast_run", "local_mul_to_sqr")),
 ]
@@ -181,11 +176,11 @@ def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     if x.owner is None or getattr(x.owner.op, "scalar_name", None) not in _CAST_NAMES:
         return None
     source, between = x.owner.inputs[0].type.dtype, x.type.dtype
+    if not holds_all(between, source):
+        return None
     via_float = between in dtypes.FLOATS and source in dtypes.DISCRETE
-    if not holds_all(between, source) or (via_float and target in dtypes.INTEGERS):
-        return cast(x.owner.inputs[0], target) if target == source and holds_all(
-            between, source
-        ) else None
+    if via_float and target in dtypes.INTEGERS and target != source:
+        return None
     return cast(x.owner.inputs[0], target)
 
 
@@ -262,16 +257,6 @@ def known_size(node: Apply) -> int | None:
     return size
 
 
-# -- fill and alloc stand in shapes.py; what they fill is simplified here ------------------------
-
-
-def _no_stretch(m: Match) -> bool:
-    a, b = m.bound["a"][0], m.bound["b"][0]
-    return a.type.broadcastable == b.type.broadcastable and all(a.type.broadcastable)
-
-
-FILLS = [_exact("fill(a, b) -> b   (one element each)", fill(A, B), B, when=_no_stretch)]
-
 RULES: list[Rule] = [
     fold_constants,
     to_binary,
@@ -280,6 +265,5 @@ RULES: list[Rule] = [
     *NEGATION,
     *SELECTION,
     *POWER,
-    *FILLS,
     upcast_constants,
 ]

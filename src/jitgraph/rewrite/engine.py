@@ -175,6 +175,7 @@ class Rewriter:
         self._open: dict[Variable, str] = {}
         self._rules_of: dict[tuple[RuleSet, int], list[Rule]] = {}
         self._asked_users = False
+        self._asking = 0
         self._users: dict[Variable, int] = {}
         self._budget = 0
         self._fired_on: set[Variable] = set()
@@ -267,7 +268,8 @@ class Rewriter:
     def _fire(self, rule: Rule, old: Variable, new: Variable) -> None:
         self.fired += 1
         self._budget -= 1
-        self.log.append(rule.name)
+        if not self._asking:
+            self.log.append(rule.name)
         self._open[old] = rule.name
         self._fired_on.add(old)
         self._stands_for[old] = new
@@ -336,7 +338,14 @@ class Rewriter:
         """The length of an axis in normal form: equal lengths that can be proved are equal here."""
         if v.type.broadcastable[axis]:
             return 1
-        entry = self.normal(ShapeI(axis)(v))
+        return self.length_of_entry(ShapeI(axis)(v))
+
+    def length_of_entry(self, entry: Variable | int) -> Variable | int:
+        """A shape entry in normal form. Rules that fire for the answer alone are not logged."""
+        if isinstance(entry, Variable):
+            self._asking += 1
+            entry = self.normal(entry)
+            self._asking -= 1
         known = known_int(entry)
         return entry if known is None else known
 

@@ -64,9 +64,9 @@ def useless_index(node: Apply, rewriter: Rewriter) -> Variable | None:
     x = node.inputs[0]
     entries = entries_of(node)
     changed = [_simplified(e, x, axis, rewriter) for axis, e in enumerate(entries)]
-    pattern = node.op.pattern
-    if all(a is b for a, b in zip(changed, entries, strict=True)) and pattern[-1:] not in ((), ("s",)):
-        return None
+    unchanged = all(a is b for a, b in zip(changed, entries, strict=True))
+    if unchanged and node.op.pattern[-1:] not in ((), ("s",)):
+        return None  # and no whole slice at the end to be left out
     return take(x, changed)
 
 
@@ -137,9 +137,7 @@ def _joint(first: slice, then: Any) -> Any:
     return slice(begin, ends[1], then.step)
 
 
-@rule_function(
-    "f(x, y)[i] -> f(x[i], y[i])", Subtensor, tags=(*VIEWS, "local_subtensor_lift")
-)
+@rule_function("f(x, y)[i] -> f(x[i], y[i])", Subtensor, tags=(*VIEWS, "local_subtensor_lift"))
 def lift_index(node: Apply, rewriter: Rewriter) -> Variable | None:
     """Where nothing else needs f(x, y), compute only the part that is taken."""
     inner = made_by(node.inputs[0], Elementwise)
@@ -153,9 +151,7 @@ def lift_index(node: Apply, rewriter: Rewriter) -> Variable | None:
     return inner.op.make_node(*parts).outputs[0]
 
 
-def _part_of_operand(
-    v: Variable, entries: Sequence[Any], marks: Sequence[bool]
-) -> Variable | None:
+def _part_of_operand(v: Variable, entries: Sequence[Any], marks: Sequence[bool]) -> Variable | None:
     """The part of one operand that `entries` of the stretched result read; None if unclear."""
     mine: list[Any] = []
     dropped: list[int] = []
@@ -278,4 +274,3 @@ RULES: list[Rule] = [
     fuse_logsoftmax_pick,
     lift_pick,
 ]
-

@@ -241,9 +241,7 @@ def _same_value(a: Variable, b: Variable) -> bool:
     """Whether the rewriter's merging has made both the same, or they are equal constants."""
     if a is b:
         return True
-    return (
-        isinstance(a, Constant) and isinstance(b, Constant) and a.signature() == b.signature()
-    )
+    return isinstance(a, Constant) and isinstance(b, Constant) and a.signature() == b.signature()
 
 
 def _hidden_conversion_is_safe(source: str, target: str) -> bool:
@@ -281,9 +279,7 @@ def lifted_inputs(view: Apply, inner: Apply) -> list[Variable]:
     if isinstance(view.op, Reshape):
         return [view.op.make_node(v, view.inputs[1]).outputs[0] for v in inner.inputs]
     order = view.op.new_order
-    return [
-        DimShuffle(v.type.broadcastable, order).make_node(v).outputs[0] for v in inner.inputs
-    ]
+    return [DimShuffle(v.type.broadcastable, order).make_node(v).outputs[0] for v in inner.inputs]
 
 
 def _is_a(node: Apply, op: Key) -> bool:
@@ -357,9 +353,7 @@ def law(
         rewriter.replaced = m.nodes
         return build(right, m.__getitem__, node.outputs[0].type.dtype)
 
-    return Law(
-        name, frozenset(tags), (left.op,), apply, left, right, domain or {}, matrix, exact
-    )
+    return Law(name, frozenset(tags), (left.op,), apply, left, right, domain or {}, matrix, exact)
 
 
 def is_float(name: str) -> Condition:

@@ -35,7 +35,7 @@ def phases(mode: Mode) -> tuple[tuple[RuleSet, ...], ...]:
     """The rule sets of `mode`, for each phase that has something to do."""
     chosen = set(selected(mode))
     exact = RuleSet([r for r in CANONICAL if r in chosen])
-    result = [(exact,)] if exact.rules else []
+    result: list[tuple[RuleSet, ...]] = [(exact,)] if exact.rules else []
     for extra in (stable.RULES, special.OPT_IN):
         more = RuleSet([r for r in extra if r in chosen])
         if more.rules:

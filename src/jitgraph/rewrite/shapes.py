@@ -1,4 +1,4 @@
-"""Shapes without data: every op says its output's shape, so reading a shape never computes an array.
+"""Shapes without data: every op says its output's shape, so reading one never computes an array.
 
 `Shape_i(f(x, …))` becomes an expression of the `Shape_i` of the inputs until only those of leaves
 are left. Shape vectors become lists of their entries, and arithmetic on them arithmetic on the
@@ -150,7 +150,11 @@ def _stretched_scalar(v: Variable) -> Variable | None:
         return None
     if isinstance(v, Constant):
         return constant(v.data.reshape(()))
-    if v.owner is not None and isinstance(v.owner.op, DimShuffle) and not v.owner.inputs[0].type.ndim:
+    if (
+        v.owner is not None
+        and isinstance(v.owner.op, DimShuffle)
+        and not v.owner.inputs[0].type.ndim
+    ):
         return v.owner.inputs[0]
     return None
 
@@ -204,8 +208,7 @@ def fill_to_alloc(node: Apply, rewriter: Rewriter) -> Variable | None:
 def output_lengths(node: Apply, rewriter: Rewriter) -> list[Variable | int]:
     """The lengths of an elementwise node's output, from those of its inputs, in normal form."""
     (entries,) = node.op.infer_shape(node, [input_shape(v) for v in node.inputs])
-    normal = [rewriter.normal(e) if isinstance(e, Variable) else e for e in entries]
-    return [n if (k := known_int(n)) is None else k for n in normal]
+    return [rewriter.length_of_entry(e) for e in entries]
 
 
 def _has_lengths(v: Variable, lengths: Sequence[Any], rewriter: Rewriter) -> bool:
@@ -253,7 +256,7 @@ def unstretch_operands(node: Apply, rewriter: Rewriter) -> Variable | None:
     inputs = list(node.inputs)
     for i, v in enumerate(inputs):
         if _is_alloc(v) and _another_has_lengths(inputs, i, rewriter):
-            inputs[i] = pad_left(v.owner.inputs[0], ndim)  # type: ignore[union-attr]
+            inputs[i] = pad_left(_unstretched(v), ndim)
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return None
     return node.op.make_node(*inputs).outputs[0]
@@ -261,6 +264,10 @@ def unstretch_operands(node: Apply, rewriter: Rewriter) -> Variable | None:
 
 def _is_alloc(v: Variable) -> bool:
     return v.owner is not None and isinstance(v.owner.op, Alloc)
+
+
+def _unstretched(v: Variable) -> Variable:
+    return v.owner.inputs[0] if v.owner is not None and _is_alloc(v) else v
 
 
 def _another_has_lengths(inputs: Sequence[Variable], i: int, rewriter: Rewriter) -> bool:
@@ -282,7 +289,7 @@ def _apply_before_stretching(node: Apply, rewriter: Rewriter) -> Variable | None
     lengths = output_lengths(node, rewriter)
     if not all(_has_lengths(v, lengths, rewriter) for v in node.inputs):
         return None
-    values = [pad_left(v.owner.inputs[0], out.type.ndim) if _is_alloc(v) else v for v in node.inputs]  # type: ignore[union-attr]
+    values = [pad_left(_unstretched(v), out.type.ndim) for v in node.inputs]
     inner = node.op.make_node(*values).outputs[0]
     if inner.type == out.type:
         return inner if _has_lengths(inner, lengths, rewriter) else None
@@ -300,4 +307,3 @@ RULES: list[Rule] = [
     useless_alloc,
     unstretch_operands,
 ]
-

@@ -87,9 +87,7 @@ SIGMOID = [
         "local_exp_over_1_plus_exp",
     ),
     _law("1 / (1 + exp(-x)) -> sigmoid(x)", 1 / (1 + exp(-X)), sigmoid(X), "local_inv_1_plus_exp"),
-    _law(
-        "inv(1 + exp(-x)) -> sigmoid(x)", inv(1 + exp(-X)), sigmoid(X), "local_inv_1_plus_exp"
-    ),
+    _law("inv(1 + exp(-x)) -> sigmoid(x)", inv(1 + exp(-X)), sigmoid(X), "local_inv_1_plus_exp"),
     _law("1 / (1 + exp(x)) -> sigmoid(-x)", 1 / (1 + exp(X)), sigmoid(-X), "local_inv_1_plus_exp"),
     _law("inv(1 + exp(x)) -> sigmoid(-x)", inv(1 + exp(X)), sigmoid(-X), "local_inv_1_plus_exp"),
     _law(
@@ -141,7 +139,9 @@ EXP_LOG = [
     _law("exp(a) - 1 -> expm1(a)", exp(A) - 1, expm1(A), "local_expm1"),
     _law("exp(a) + -1 -> expm1(a)", exp(A) + -1, expm1(A), "local_expm1"),
     _law("1 - exp(a) -> -expm1(a)", 1 - exp(A), -expm1(A), "local_expm1"),
-    _law("log(1 + x) -> log1p(x)", log(1 + X), log1p(X), "local_log1p", domain={"x": ABOVE_MINUS_1}),
+    _law(
+        "log(1 + x) -> log1p(x)", log(1 + X), log1p(X), "local_log1p", domain={"x": ABOVE_MINUS_1}
+    ),
     _law("log(1 - x) -> log1p(-x)", log(1 - X), log1p(-X), "local_log1p", domain={"x": BELOW_1}),
     _law("sqrt(sqr(x)) -> |x|", sqrt_(sqr_(X)), abs_(X), "local_sqrt_sqr"),
 ]

@@ -75,9 +75,7 @@ def dimshuffle_of_alloc(node: Apply, _rewriter: Rewriter) -> Variable | None:
         for i in range(len(lengths))
     ):
         return None  # an axis is dropped that alloc knows to be 1, but the value does not
-    moved = dimshuffle(
-        value, ["x" if o == "x" or o < missing else o - missing for o in order]
-    )
+    moved = dimshuffle(value, ["x" if o == "x" or o < missing else o - missing for o in order])
     if not order:
         return moved
     return Alloc()(moved, *(as_length(1) if o == "x" else lengths[o] for o in order))
@@ -102,9 +100,7 @@ def merge_reshapes(node: Apply, _rewriter: Rewriter) -> Variable | None:
     return None if inner is None else node.op(inner.inputs[0], node.inputs[1])
 
 
-@rule_function(
-    "reshape(x, shape(x)) -> x", Reshape, tags=(*VIEWS, *SHAPE, "local_useless_reshape")
-)
+@rule_function("reshape(x, shape(x)) -> x", Reshape, tags=(*VIEWS, *SHAPE, "local_useless_reshape"))
 def useless_reshape(node: Apply, rewriter: Rewriter) -> Variable | None:
     """The lengths are those of x already; one -1 is that of x if all others are."""
     x, shape = node.inputs
@@ -113,9 +109,7 @@ def useless_reshape(node: Apply, rewriter: Rewriter) -> Variable | None:
     entries = reshape_lengths(shape, node.op.ndim)
     if entries is None:
         return x if x.type.ndim == 1 and x.type == node.outputs[0].type else None
-    unmatched = [
-        e for i, e in enumerate(entries) if e != rewriter.length(x, i)
-    ]
+    unmatched = [e for i, e in enumerate(entries) if e != rewriter.length(x, i)]
     return x if not unmatched or unmatched == [-1] else None
 
 
@@ -128,7 +122,9 @@ def reshape_lengths(shape: Variable, ndim: int) -> list[Variable | int] | None:
 
 
 @rule_function(
-    "reshape(x, lengths of x and 1s) -> dimshuffle(x)", Reshape, tags=(*VIEWS, "local_reshape_to_dimshuffle")
+    "reshape(x, lengths of x and 1s) -> dimshuffle(x)",
+    Reshape,
+    tags=(*VIEWS, "local_reshape_to_dimshuffle"),
 )
 def reshape_to_dimshuffle(node: Apply, rewriter: Rewriter) -> Variable | None:
     """Only axes of length 1 come or go, as the types and provable lengths tell."""
@@ -147,7 +143,9 @@ def reshape_to_dimshuffle(node: Apply, rewriter: Rewriter) -> Variable | None:
 
 
 @rule_function(
-    "reshape(f(x)) -> f(reshape(x))", Reshape, tags=(*VIEWS, "local_reshape_lift", "local_flatten_lift")
+    "reshape(f(x)) -> f(reshape(x))",
+    Reshape,
+    tags=(*VIEWS, "local_reshape_lift", "local_flatten_lift"),
 )
 def lift_reshape(node: Apply, rewriter: Rewriter) -> Variable | None:
     inner = made_by(node.inputs[0], Elementwise)

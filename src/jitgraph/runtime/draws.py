@@ -48,7 +48,7 @@ def with_draws_in_place(
         used.append(container)
         for position, step, op in chain:
             steps[position] = _InPlace(op, step)
-    return Program(steps, program.slots, program.outputs), used
+    return Program(steps, program.slots, program.outputs, program.literals), used
 
 
 class _InPlace(PythonStep):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,9 +162,18 @@ class PythonStep:
 class Program:
     """Steps in order. Re-entrant: everything a call needs beyond the code is its own."""
 
-    def __init__(self, steps: Sequence[CompiledStep | PythonStep], slots: int, outputs: Sequence[int]):
+    def __init__(
+        self,
+        steps: Sequence[CompiledStep | PythonStep],
+        slots: int,
+        outputs: Sequence[int],
+        literals: Mapping[int, np.ndarray] | None = None,
+    ):
+        """`literals`: the slots whose value is the same at every call."""
         self.steps = list(steps)
         self.slots = slots
+        self.literals = dict(literals or {})
+        self.blank = [self.literals.get(k) for k in range(slots)]
         self.outputs = list(outputs)
         first = steps[0] if len(steps) == 1 else None
         # One C entry that reads all inputs in order and makes all outputs: nothing to look up.
@@ -180,7 +189,7 @@ class Program:
             if direct.inputs != tuple(range(len(inputs))):
                 inputs = tuple([inputs[k] for k in direct.inputs])
             return direct(inputs)
-        values: list[Any] = list(inputs) + [None] * (self.slots - len(inputs))
+        values: list[Any] = [*inputs, *self.blank[len(inputs) :]]
         for step in self.steps:
             results = step(tuple([values[k] for k in step.inputs]))
             for k, result in zip(step.outputs, results, strict=True):

@@ -43,6 +43,10 @@ BASE_FLAGS = (
     "-fno-trapping-math",
     "-pthread",
 )
+# gcc vectorises the remainder of every loop again, with shorter vectors, and solves register
+# allocation region by region. Loops of several inlined functions take half the time to compile
+# without either (0.83 s to 0.40 s for a logistic regression) and run as fast.
+GCC_FLAGS = ("--param", "vect-epilogues-nomask=0", "-fira-region=one")
 LIBRARIES = ("-lm",)
 
 _FORBIDDEN_FLAGS = re.compile(
@@ -270,7 +274,7 @@ def _machine_flags(kind: str, isa: str) -> tuple[str, ...]:
         # zig spells CPU names with underscores and checks for undefined behaviour by default.
         level = isa.replace("-", "_") if isa in cpu.X86_LEVELS else "generic"
         return (f"-mcpu={level}", "-fno-sanitize=undefined", *wide)
-    return (f"-march={isa}", *wide)
+    return (f"-march={isa}", *wide, *(GCC_FLAGS if kind == "gcc" else ()))
 
 
 def _spell_out(flags: tuple[str, ...], isa: str) -> tuple[str, ...]:

@@ -36,5 +36,6 @@ def complex_from_polar(abs: Any, angle: Any) -> NoReturn:
 def _refuse(name: str, *operands: Any) -> NoReturn:
     shown = " and ".join(describe(as_tensor_variable(x)) for x in operands)
     raise TypeError(
-        f"{name} of {shown}: complex arrays are unsupported; keep the two parts as real arrays{here()}"
+        f"{name} of {shown}: complex arrays are unsupported; keep the two parts as real arrays"
+        f"{here()}"
     )

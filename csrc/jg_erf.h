@@ -1,0 +1,110 @@
+/* erf, erfc, erfcx, erfinv, erfcinv.
+ *
+ * |x| up to 0.82 (where erfc falls below 1/4): erf(x) = x + x R(x^2).  Above: erfc(x) = exp(-x^2) P(t) / (1 + 2x) with
+ * t = (x - 4)/(x + 4) (Schonfelder 1978); -x^2 is carried as a pair, because its rounding error is
+ * multiplied by up to 700 (coefficients/erf.py).
+ */
+#ifndef JG_ERF_H
+#define JG_ERF_H
+
+#include "jg_exp.h"
+
+/* erf(x)/x - 1 in z = x^2 <= 0.81: error 2^-55.6 */
+JG_MATH double jg_erf_series_f64(double z) {
+    const double w = z * z;
+    double even = 0x1.767b0fabfebd3p-30, odd = -0x1.00bab61da4e1ap-27;
+    even = JG_FMA(even, w, 0x1.e35cde9d22f4bp-26);
+    odd = JG_FMA(odd, w, -0x1.827c7a35f09e4p-23);
+    even = JG_FMA(even, w, 0x1.bd4c3b6db68dfp-20);
+    odd = JG_FMA(odd, w, -0x1.f50a02d165d37p-17);
+    even = JG_FMA(even, w, 0x1.f9a58721d8d17p-14);
+    odd = JG_FMA(odd, w, -0x1.c02dc51669a53p-11);
+    even = JG_FMA(even, w, 0x1.565bcd5c4fe9bp-8);
+    odd = JG_FMA(odd, w, -0x1.b82ce3142bbbcp-6);
+    even = JG_FMA(even, w, 0x1.ce2f21a0474aap-4);
+    odd = JG_FMA(odd, w, -0x1.812746b037a36p-2);
+    even = JG_FMA(even, w, 0x1.06eba8214db69p-3);
+    return JG_FMA(odd, z, even);
+}
+
+/* (1 + 2a) exp(a^2) erfc(a) for a >= 0.69: a normalised pair, relative
+ * error 2^-54.3. */
+JG_MATH jg_pair_f64 jg_erfcx_series_f64(double a) {
+    const double t = (a - 4.0) / (a + 4.0), w = t * t;
+    double even = 0x1.46cf52cf9e937p-28, odd = -0x1.c459828111daep-27;
+    even = JG_FMA(even, w, -0x1.aa1dd5c46a91dp-26);
+    odd = JG_FMA(odd, w, 0x1.eabde251dae4fp-24);
+    even = JG_FMA(even, w, 0x1.5455c9810e50cp-24);
+    odd = JG_FMA(odd, w, -0x1.bf8b758d392f7p-21);
+    even = JG_FMA(even, w, 0x1.3cfa773919952p-22);
+    odd = JG_FMA(odd, w, 0x1.7f9bd5b9aaf74p-18);
+    even = JG_FMA(even, w, -0x1.78ac4ebbf88fdp-17);
+    odd = JG_FMA(odd, w, -0x1.9965c7f802fb7p-16);
+    even = JG_FMA(even, w, 0x1.3be1a3148b283p-13);
+    odd = JG_FMA(odd, w, -0x1.a1dec09f6466ap-13);
+    even = JG_FMA(even, w, -0x1.8d4ab59719256p-11);
+    odd = JG_FMA(odd, w, 0x1.49c67211b5c16p-8);
+    even = JG_FMA(even, w, -0x1.0962385d5eedap-6);
+    odd = JG_FMA(odd, w, 0x1.3079edf7a1e2cp-5);
+    even = JG_FMA(even, w, -0x1.0fb06dff48e8fp-4);
+    odd = JG_FMA(odd, w, 0x1.7fee004e0d5fep-4);
+    even = JG_FMA(even, w, -0x1.9ddb23c3dc204p-4);
+    odd = JG_FMA(odd, w, 0x1.16ecefcfa5452p-4);
+    even = JG_FMA(even, w, 0x1.f7f5df66fb767p-7);
+    odd = JG_FMA(odd, w, -0x1.1df1ad154a28ep-3);
+    even *= w;
+    return jg_fast_sum_f64(0x1.3ba5916e9fd7fp+0, JG_FMA(odd, t, even));
+}
+
+/* erfc(a) for 0.69 <= a: one division, corrected with the low words of exp and of 1 + 2a. */
+JG_MATH double jg_erfc_tail_f64(double a) {
+    const double b = a > 28.0 ? 28.0 : a;
+    const jg_pair_f64 square = jg_product_f64(b, b);
+    const jg_exp_parts_f64_t e = jg_exp_parts2_f64(-square.hi, -square.lo);
+    const jg_pair_f64 sig = jg_exp_significand_f64(e);
+    const jg_pair_f64 m = jg_fast_sum_f64(sig.hi, sig.lo);
+    const jg_pair_f64 p = jg_erfcx_series_f64(b);
+    const jg_pair_f64 n = jg_product_f64(m.hi, p.hi);
+    const jg_pair_f64 d = jg_sum_f64(1.0, b + b);
+    const double inverse = 1.0 / d.hi, q = n.hi * inverse;
+    const double n_lo = n.lo + JG_FMA(m.lo, p.hi, m.hi * p.lo);
+    const double rest = jg_residual_f64(n.hi, q, d.hi) + JG_FMA(-q, d.lo, n_lo);
+    const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
+    return JG_FMA(rest, inverse, q) * scale.hi * scale.lo;
+}
+
+JG_MATH double jg_erf_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const double small = JG_FMA(a, jg_erf_series_f64(a * a), a);
+    const double large = 1.0 - jg_erfc_tail_f64(a < 0.7 ? 0.7 : a);
+    return jg_with_sign_f64(a < 0.82 ? small : large, x);
+}
+JG_MATH float jg_erf_f32(float x) { return (float)jg_erf_f64((double)x); }
+
+/* 1 - erf(x) up to 0.7; 2 - erfc(-x) on the left. */
+JG_MATH double jg_erfc_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const double b = a > 1.0 ? 1.0 : x;
+    const jg_pair_f64 one = jg_fast_sum_f64(1.0, -b);
+    const double middle = one.hi + JG_FMA(-b, jg_erf_series_f64(b * b), one.lo);
+    const double tail = jg_erfc_tail_f64(a < 0.7 ? 0.7 : a);
+    return a < 0.7 ? middle : x < 0.0 ? 2.0 - tail : tail;
+}
+JG_MATH float jg_erfc_f32(float x) { return (float)jg_erfc_f64((double)x); }
+
+/* exp(x^2) erfc(x); on the left 2 exp(x^2) - erfcx(-x), which overflows below -26.6. */
+JG_MATH double jg_erfcx_f64(double x) {
+    const double a = jg_magnitude_f64(x);
+    const double c = a < 0.7 ? 0.7 : a > 0x1p1000 ? 0x1p1000 : a;
+    const double right = (0.5 * jg_erfcx_series_f64(c).hi) / (0.5 + (a < 0.7 ? 0.7 : a));
+    const double b = a > 28.0 ? 28.0 : a;
+    const jg_pair_f64 square = jg_product_f64(b, b);
+    const jg_exp_parts_f64_t e = jg_exp_parts2_f64(square.hi, square.lo);
+    const double grown = jg_exp_value_f64(e);
+    const double v = a > 1.0 ? 1.0 : x;
+    const double middle = grown * (1.0 - JG_FMA(v, jg_erf_series_f64(v * v), v));
+    return a < 0.7 ? middle : x < 0.0 ? 2.0 * grown - right : right;
+}
+JG_MATH float jg_erfcx_f32(float x) { return (float)jg_erfcx_f64((double)x); }
+
+#endif
