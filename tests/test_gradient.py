@@ -512,7 +512,7 @@ def test_worked_example_compiled() -> None:
     y = nnet.hard_sigmoid(w * x)
     f = jitgraph.function([x], [y, grad(y, w)])
     assert [float(f(at)[1]) for at in (-3, -1, 0, 1, 3)] == [0.0, -0.2, 0.0, 0.2, 0.0]
-    assert np.signbit(f(-3)[1]) and f(-3)[1].dtype == "float64"
+    assert f(-3)[1].dtype == "float64"
 
 
 def test_marks_compiled() -> None:

@@ -101,6 +101,17 @@ def test_gradient_of_stretched_operands(name: str) -> None:
     check(build, shaped, differentiable(name))
 
 
+@pytest.mark.parametrize("name", WITH)
+def test_float32_stays_float32(name: str) -> None:
+    xs = [T.fvector() for _ in points(name)]
+    y = Elementwise(name)(*xs)
+    wide = name in ("cast{float64}", "angle")
+    assert y.type.dtype == ("float64" if wide else "float32")
+    wrt = [xs[i] for i in differentiable(name)]
+    for g in grad(y.sum(), wrt, disconnected_inputs="ignore"):
+        assert wide or g.type.dtype == "float32"
+
+
 @pytest.mark.parametrize("name", WITHOUT)
 def test_function_without_gradient(name: str) -> None:
     xs = [T.dvector(f"x{i}") for i in range(FUNCTIONS[name].arity)]
@@ -251,6 +262,20 @@ def test_structural_op(case: str) -> None:
 def test_structural_op_of_two_arguments(case: str) -> None:
     build, *arrays = TWO_ARGUMENTS[case]
     check(build, arrays)
+
+
+@pytest.mark.parametrize("case", ONE_ARGUMENT)
+def test_structural_op_keeps_float32(case: str) -> None:
+    build, x = ONE_ARGUMENT[case]
+    v = TensorType("float32", [False] * x.ndim).make_variable()
+    y = build(v)
+    assert y.type.dtype == ("float64" if case in WIDER else "float32")
+    if case not in WIDER:
+        assert grad(y.sum(), v).type.dtype == "float32"
+
+
+# These mix in a float64 array, or a number that float32 cannot hold.
+WIDER = {"rebroadcast", "copy", "relu", "norm"}
 
 
 # prod has no exact second derivative where two factors are zero; here none is.

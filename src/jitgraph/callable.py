@@ -60,7 +60,12 @@ class Function:
         required = all(s is None for s in self.stores)
         checked = self.compiled.c_inputs.issuperset(range(n))
         self._fast_arity = n if required and checked else -1
+        self._has_scalars = any(getattr(i.variable.type, "ndim", 1) == 0 for i in self.ins)
+        self._returns_one = self.returns == "one"
         self._random = self._random_steps()
+        # Without state the arguments go straight to the one C entry.
+        stateless = not (self.targets or self._tail or self.program.order)
+        self._direct = self.program.direct.call if self.program.direct and stateless else None
         if self.targets:
             self._locks = [_lock_of(c) for c in sorted(self.targets, key=id)]
         self.maker = Maker(self)
@@ -83,13 +88,21 @@ class Function:
 
     # -- calling -----------------------------------------------------------------------------
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == self._fast_arity and not kwargs:
-            try:
-                results = self._run(args)
-            except BadArgument:
-                results = self._run(self._filtered(args))
-            return self._package(results)
-        return self._call_bound(args, kwargs)
+        if len(args) != self._fast_arity or kwargs:
+            return self._call_bound(args, kwargs)
+        if self._has_scalars:
+            # Numbers are the usual arguments here; a vain attempt with them would cost more.
+            for a in args:
+                if type(a) is not np.ndarray:
+                    return self._package(self._run(self._filtered(args)))
+        try:
+            direct = self._direct
+            results = self._run(args) if direct is None else direct(args)
+        except BadArgument:
+            results = self._run(self._filtered(args))
+        except (CheckFailed, MemoryError) as error:
+            raise self._explained(error, args) from None
+        return results[0] if self._returns_one else self._package(results)
 
     def _run(self, values: tuple[Any, ...]) -> Sequence[Any]:
         """Compute outputs and updates, then store the updates, or nothing if anything failed."""
@@ -196,6 +209,9 @@ class Function:
             type_ = i.variable.type
             if not isinstance(type_, TensorType):
                 result.append(value)
+                continue
+            if type(value) is float and type_ == _FLOAT_SCALAR and not i.strict:
+                result.append(np.array(value))
                 continue
             try:
                 array = filter_value(type_, value, i.strict, i.allow_downcast)
@@ -418,4 +434,5 @@ def _lock_of(container: Container) -> Any:
     return lock
 
 
+_FLOAT_SCALAR = TensorType("float64", ())
 _PYTHON_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, AssertionError, RuntimeError)

@@ -29,7 +29,7 @@ class Compiled:
     mode: Any
     report: dict[str, Any]
     step_ops: list[Any] = field(default_factory=list)
-    c_inputs: frozenset[int] = frozenset()  # inputs that a C entry checks by itself
+    c_inputs: frozenset[int] = frozenset()  # inputs that the first step, C code, checks by itself
     _plan: Any = None
 
     def plan(self) -> Any:
@@ -156,7 +156,7 @@ def _assemble(
     literals = {k: _literal(*value) for k, *value in metadata["literals"]}
     program = Program(steps, metadata["slots"], metadata["outputs"], literals)
     constants = tuple(given[k].data for k in metadata["constants"])
-    checked = {k for s in steps if isinstance(s, CompiledStep) for k in s.inputs}
+    checked = steps[0].inputs if steps and isinstance(steps[0], CompiledStep) else ()
     return Compiled(
         program, constants, list(inputs), list(outputs), mode, report, ops, frozenset(checked), plan
     )

@@ -48,6 +48,9 @@ INTEGERS = SIGNED | UNSIGNED
 DISCRETE = BOOLS | INTEGERS
 FLOATS = frozenset({"float32", "float64"})
 
+# The dtypes tried for a Python float in place of those that floatX stands for, in order.
+AUTOCAST_FLOATS: tuple[str, ...] = ()
+
 _KNOWN_ELSEWHERE = frozenset({"float16", "complex64", "complex128"})
 
 
@@ -113,9 +116,10 @@ def autocast(value: bool | int | float) -> np.ndarray:
                 return np.asarray(value, dtype=name)
         raise OverflowError(f"{value} does not fit in 64 bits")
     floatx = check(config.floatX)
-    if floatx != "float64":
-        return np.asarray(value, dtype=floatx)
+    choice = AUTOCAST_FLOATS or (("float32", "float64") if floatx == "float64" else (floatx,))
     with np.errstate(over="ignore"):
-        single = np.float32(value)
-    exact = float(single) == value or value != value
-    return np.asarray(value, dtype="float32" if exact else "float64")
+        for name in choice[:-1]:
+            array = np.asarray(value, dtype=name)
+            if float(array) == value or value != value:
+                return array
+        return np.asarray(value, dtype=choice[-1])

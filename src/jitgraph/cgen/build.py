@@ -68,12 +68,14 @@ class Builder:
         buffers: dict[Variable, Buffer],
         fresh: Callable[[], str],
         produced: dict[Variable, Index] | None = None,
+        host: bool = False,
     ):
         self.lengths = lengths
         self.buffers = buffers
         self.fresh = fresh
         # Variables that this very loop body computes, with the index at which it does.
         self.produced = produced or {}
+        self.host = host  # computes the scalars that others refer to by name
         self.body: list[Any] = []
         self.reads: list[tuple[Variable, Index]] = []
         self.headers: set[str] = set()
@@ -118,6 +120,12 @@ class Builder:
             return []
         node = v.owner
         assert node is not None, f"no value for {v}"
+        if not self.host and not v.type.ndim and v not in self.produced:
+            # What does not depend on any loop is computed once, before all of them.
+            symbol = self.lengths.scalar(v)
+            if symbol is not None:
+                self._memo[(v, index)] = Ref(symbol.name, symbol.dtype)
+                return []
         if isinstance(node.op, Elementwise):
             return self._elementwise(node, v, index)
         if isinstance(node.op, ShapeI):

@@ -289,7 +289,7 @@ def writes(kernel: Kernel) -> set[str]:
 
 def signature(kernel: Kernel) -> list[str]:
     written = writes(kernel)
-    result = [f"int64_t {n}" for n in kernel.lengths]
+    result = [f"{_C[d]} {n}" for n, d in zip(kernel.lengths, kernel.types, strict=True)]
     for b in kernel.buffers:
         kind = b.kind if b.name in written else "read"
         result.append(parameter(Buffer(b.name, b.dtype, b.dims, kind)))

@@ -229,7 +229,7 @@ class EntryEmitter:
     def _lengths_and_checks(self) -> None:
         """Define the lengths, then test what must hold of them."""
         segment = self.segment
-        scalars = Builder(segment.lengths, _host_buffers(segment), _numbered("v"))
+        scalars = Builder(segment.lengths, _host_buffers(segment), _numbered("v"), host=True)
         # Defining a symbol may bring in others, so the list can grow while it is walked.
         position = 0
         while position < len(segment.lengths.symbols):

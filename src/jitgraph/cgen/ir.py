@@ -234,7 +234,8 @@ class Kernel:
     name: str
     body: tuple[Any, ...]
     buffers: tuple[Buffer, ...]
-    lengths: tuple[str, ...]
+    lengths: tuple[str, ...]  # names of lengths and other host scalars, parameters of the function
+    types: tuple[str, ...] = ()  # their dtypes
     comment: tuple[str, ...] = ()
     split: str = ""
     rows: tuple[Buffer, ...] = ()  # private row buffers

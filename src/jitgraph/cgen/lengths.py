@@ -125,6 +125,20 @@ class Lengths:
             self._keepalive.append(value)
         return self.find(self.by_key[key])
 
+    def scalar(self, variable: Variable) -> Symbol | None:
+        """The symbol of a 0-d value that is computed before any loop; None if it cannot be."""
+        try:
+            key = self.key(variable)
+        except NotHostScalar:
+            return None
+        if key[0] in ("const", "float", "length"):
+            return None
+        if key not in self.by_key:
+            self.by_key[key] = self._new_symbol(variable)
+            self._keepalive.append(variable)
+        found = self.find(self.by_key[key])
+        return found if isinstance(found, Symbol) and found.dtype == variable.type.dtype else None
+
     def key(self, variable: Variable) -> Any:
         """What a host scalar computes, as a value; NotHostScalar if it is none."""
         if variable in self._keys:
@@ -135,7 +149,11 @@ class Lengths:
 
     def _key(self, variable: Variable) -> Any:
         if isinstance(variable, Constant) and variable.data.size == 1:
-            return ("const", variable.type.dtype, variable.data.flat[0].item())
+            value = variable.data.flat[0].item()
+            # Floats by their bits: 0.0 and -0.0 are equal, but not the same.
+            if isinstance(value, float):
+                return ("float", variable.type.dtype, value.hex())
+            return ("const", variable.type.dtype, value)
         if variable in self.slot_number:
             if variable.type.ndim:
                 raise NotHostScalar(variable)
@@ -163,7 +181,7 @@ class Lengths:
         return ("call", name, dtype, *keys)
 
     def _dtype_of(self, key: Any) -> str:
-        if key[0] == "const":
+        if key[0] in ("const", "float"):
             return key[1]
         if key[0] == "item":
             return self.slots[key[1]].type.dtype

@@ -13,6 +13,7 @@ from jitgraph.cgen.ir import (
     AccumulateAt,
     Blocks,
     Buffer,
+    Call,
     For,
     IndexValue,
     Init,
@@ -20,6 +21,7 @@ from jitgraph.cgen.ir import (
     Let,
     Load,
     Poly,
+    Ref,
     Store,
     walk,
 )
@@ -148,49 +150,51 @@ def _without_dead(body: Sequence[Any], used: set[str]) -> tuple[Any, ...]:
 
 
 def collect(kernel: Kernel) -> Kernel:
-    """List the buffers and lengths the kernel uses, in order of first use."""
+    """List the buffers, lengths and host scalars the kernel uses, in order of first use."""
     buffers: dict[str, Buffer] = {}
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}  # name -> dtype
     local: set[str] = set()
 
-    def note(p: Poly) -> None:
+    def note_poly(p: Poly) -> None:
         for n in sorted(p.names()):
-            names.setdefault(n)
+            names.setdefault(n, "int64")
+
+    def note_atoms(*atoms: Any) -> None:
+        for a in atoms:
+            if isinstance(a, Ref):
+                names.setdefault(a.name, a.dtype)
 
     for s in walk(kernel.body):
         if isinstance(s, (For, Blocks)):
-            note(s.extent)
+            note_poly(s.extent)
             local.add(s.var)
         elif isinstance(s, Let):
             local.add(s.name)
             if isinstance(s.value, Load):
                 buffers.setdefault(s.value.buffer.name, s.value.buffer)
-                note(s.value.at)
+                note_poly(s.value.at)
             elif isinstance(s.value, IndexValue):
-                note(s.value.value)
-            elif hasattr(s.value, "operands"):
-                for a in s.value.operands:
-                    if hasattr(a, "name") and a.name.startswith("n"):
-                        names.setdefault(a.name)
+                note_poly(s.value.value)
+            elif isinstance(s.value, Call):
+                note_atoms(*s.value.operands)
         elif isinstance(s, (Store, AccumulateAt)):
             buffers.setdefault(s.buffer.name, s.buffer)
-            note(s.at)
-            _note_atom(s.value, names)
+            note_poly(s.at)
+            note_atoms(s.value)
         elif isinstance(s, Accumulate):
-            note(s.position)
-            _note_atom(s.value, names)
-        elif isinstance(s, Init) and s.acc.position:
-            local.add(s.acc.position)
-    for _, target, at in kernel.partials:
-        note(at)
-        del target
-    lengths = tuple(n for n in names if n not in local and n.startswith("n"))
-    return replace(kernel, buffers=tuple(buffers.values()), lengths=lengths)
-
-
-def _note_atom(atom: Any, names: dict[str, None]) -> None:
-    if hasattr(atom, "name") and atom.name.startswith("n"):
-        names.setdefault(atom.name)
+            note_poly(s.position)
+            note_atoms(s.value)
+        elif isinstance(s, Init):
+            local.update((s.acc.name, s.acc.position))
+    for _, _, at in kernel.partials:
+        note_poly(at)
+    outer = {n: d for n, d in names.items() if n not in local}
+    return replace(
+        kernel,
+        buffers=tuple(buffers.values()),
+        lengths=tuple(outer),
+        types=tuple(outer.values()),
+    )
 
 
 PASSES = (drop_dead_lets, collapse, block_reductions, collect)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph.config import config
-from jitgraph.errors import CompilerNotFoundError, JitgraphError
+from jitgraph.errors import CompileError, CompilerNotFoundError, JitgraphError
 from jitgraph.inspect.machine import compiler_facts, cpu_model, usable_cores, versions
 from jitgraph.inspect.stored import size_text
 
@@ -49,45 +49,35 @@ class Check:
 def examine() -> list[Check]:
     """Run every check. Nothing here raises: what fails is a check with status "problem"."""
     checks = [_guarded(f) for f in (check_versions, check_configuration, check_compiler)]
-    compiler = next((c for c in checks if c.name == "compiler"), None)
-    usable = compiler is not None and compiler.status != "problem"
-    tests: tuple[Callable[[], Check], ...] = (check_compiling, check_threads, check_product)
     with private_cache():
-        for test in tests:
-            checks.append(_guarded(test) if usable else _untested(test))
-    if usable:
-        checks.append(_guarded(check_storing))
+        compiles = False
+        if checks[-1].status != "problem":
+            checks.append(_guarded(check_compiling))
+            compiles = checks[-1].status == "ok"
+        checks.append(_guarded(check_threads, compiles))
+        checks.append(_guarded(check_product, compiles))
+        if compiles:
+            checks.append(_guarded(check_storing))
     checks.append(_guarded(check_cache))
     return checks
 
 
-def _guarded(check: Callable[[], Check]) -> Check:
+_NAMES = {"check_product": "BLAS"}
+UNTESTED = "not tried, which needs a C compiler that works"
+
+
+def _guarded(check: Callable[..., Check], *args: Any) -> Check:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = check()
+            result = check(*args)
     except Exception as error:
         # A doctor that dies of the illness is of no use; the report is where this belongs.
-        return Check(
-            _name(check),
-            "problem",
-            f"{type(error).__name__}: {error}",
-            remedy="correct what the message names; if it is not yours, report it with this page",
-        )
+        name = _NAMES.get(check.__name__, check.__name__.removeprefix("check_"))
+        remedy = "correct what the message names; if it is not yours, report it with this page"
+        return Check(name, "problem", f"{type(error).__name__}: {error}", remedy=remedy)
     result.details += [f"warning: {w.message}" for w in caught]
     return result
-
-
-def _untested(check: Callable[[], Check]) -> Check:
-    return Check(_name(check), "untested", "needs a C compiler")
-
-
-_NAMES = {"check_compiling": "compiling", "check_storing": "storing", "check_product": "BLAS"}
-
-
-def _name(check: Callable[[], Check]) -> str:
-    name = check.__name__
-    return _NAMES.get(name, name.removeprefix("check_"))
 
 
 @contextmanager
@@ -167,10 +157,13 @@ def check_cache() -> Check:
     existing = facts["directory"]
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
-    if not os.access(existing, os.W_OK | os.X_OK):
-        text += f"; {existing} cannot be written"
+    try:
+        # Asking for permissions is not enough: root may do anything, and file systems refuse.
+        with tempfile.TemporaryFile(dir=existing):
+            return Check("cache", "ok", text, facts=facts)
+    except OSError as error:
+        text += f"; {existing} cannot be written ({error.strerror})"
         return Check("cache", "problem", text, remedy=remedy, facts=facts)
-    return Check("cache", "ok", text, facts=facts)
 
 
 def thread_bounds() -> dict[str, int]:
@@ -215,7 +208,13 @@ TOLERANCE = 100 * float(np.finfo(np.float64).eps)
 def check_compiling() -> Check:
     """Compile a small function, run it, compare with NumPy."""
     started = time.perf_counter()
-    function = _probe()
+    try:
+        function = _probe()
+    except CompileError as error:
+        # The cache, and with it the C file that the message ends with, is gone in a moment.
+        text = str(error).partition(" The C file")[0]
+        remedy = "name another compiler: JITGRAPH_CC=clang jitgraph doctor"
+        return Check("compiling", "problem", text, remedy=remedy)
     spent = (time.perf_counter() - started) * 1e3
     x = np.linspace(-5, 5, 77).reshape(7, 11)
     right = np.allclose(function(x), _probe_with_numpy(x), rtol=TOLERANCE, atol=0)
@@ -233,9 +232,29 @@ def check_compiling() -> Check:
     return Check("compiling", "ok", f"{text}; its result is NumPy's", facts=facts)
 
 
-def check_threads() -> Check:
+def check_threads(compiles: bool) -> Check:
     """The number of threads, its source, and a loop that two threads share."""
-    from jitgraph.runtime.threads import get_num_threads, num_threads
+    from jitgraph.runtime.threads import get_num_threads
+
+    bounds = thread_bounds()
+    number = get_num_threads()
+    text = f"{number} (the least of: {', '.join(f'{n} {name}' for name, n in bounds.items())})"
+    check = Check("threads", "ok", text, facts={"threads": number, "bounds": bounds})
+    if number > usable_cores():
+        check.status, check.remedy = "note", "more threads than processors slow each other down"
+    if not compiles:
+        check.status = "untested"
+        check.text += f"; a shared loop was {UNTESTED}"
+    elif _same_in_two_threads():
+        check.text += "; a loop shared by two gives the same bits"
+    else:
+        check.status, check.remedy = "problem", "JITGRAPH_NUM_THREADS=1, and report this page"
+        check.text += "; a loop shared by two gives other bits"
+    return check
+
+
+def _same_in_two_threads() -> bool:
+    from jitgraph.runtime.threads import num_threads
 
     function = _probe()
     x = np.sin(np.arange(2000 * 101, dtype=np.float64)).reshape(2000, 101)
@@ -243,59 +262,57 @@ def check_threads() -> Check:
         alone = function(x)
     with num_threads(2):
         shared = function(x)
-    bounds = thread_bounds()
-    number = get_num_threads()
-    source = min(bounds, key=lambda name: bounds[name])
-    text = f"{number} (the least of: {', '.join(f'{n} {k}' for k, n in bounds.items())})"
-    facts = {"threads": number, "bounds": bounds, "source": source}
-    if not np.array_equal(alone, shared):
-        remedy = "JITGRAPH_NUM_THREADS=1 until the compiler is replaced"
-        return Check("threads", "problem", f"{text}; two threads: wrong", [], remedy, facts)
-    check = Check("threads", "ok", f"{text}; a loop shared by two gives the same bits", facts=facts)
-    if number > usable_cores():
-        check.status, check.remedy = "note", "more threads than processors slow each other down"
+    return bool(np.array_equal(alone, shared))
+
+
+_NUMPY_AGAIN = "install NumPy from the package index: pip install --force-reinstall numpy"
+
+
+def check_product(compiles: bool) -> Check:
+    """NumPy's BLAS as compiled functions call it, against np.matmul."""
+    from jitgraph.runtime.blas import find_blas
+
+    blas = find_blas()
+    if blas is None:
+        text = "NumPy's BLAS has no known symbols; matrix products run in plain loops, slowly"
+        check = Check("BLAS", "note", text, remedy=_NUMPY_AGAIN)
+    else:
+        width = "64-bit integers" if blas.ilp64 else "32-bit integers"
+        check = Check("BLAS", "ok", f"{blas.vendor}, {width}, {blas.path}")
+        check.facts.update(path=blas.path, vendor=blas.vendor, ilp64=blas.ilp64)
+    if not compiles:
+        check.status = "untested"
+        check.text += f"; a product was {UNTESTED}"
+        return check
+    right = _product_is_right()
+    check.facts["right"] = right
+    check.text += "; a product is np.matmul's" if right else "; a product differs from np.matmul"
+    if not right:
+        check.status, check.remedy = "problem", _NUMPY_AGAIN
     return check
 
 
-def check_product() -> Check:
-    """NumPy's BLAS as compiled functions call it, against np.matmul."""
+def _product_is_right() -> bool:
     import jitgraph
     import jitgraph.tensor as T
-    from jitgraph.runtime.blas import find_blas
 
     a, b = T.dmatrix("a"), T.dmatrix("b")
     function = jitgraph.function([a, b], T.dot(a, b), mode="FAST_RUN")
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((33, 47)), rng.standard_normal((47, 29))
-    # |error of a dot product| <= n u sum |a||b| for any order of summation.
+    # |error of a dot product| <= n u sum |a||b| for any order of summation, on either side.
     bound = 2 * 47 * np.finfo(np.float64).eps * (np.abs(x) @ np.abs(y))
-    right = bool(np.all(np.abs(function(x, y) - np.matmul(x, y)) <= bound))
-    blas = find_blas()
-    facts: dict[str, Any] = {"right": right}
-    if blas is None:
-        text = "NumPy's BLAS has no known symbols; matrix products run in plain loops, slowly"
-        remedy = "install NumPy from the package index: pip install --force-reinstall numpy"
-        check = Check("BLAS", "note", text, remedy=remedy, facts=facts)
-    else:
-        facts.update(path=blas.path, vendor=blas.vendor, ilp64=blas.ilp64)
-        width = "64-bit integers" if blas.ilp64 else "32-bit integers"
-        check = Check("BLAS", "ok", f"{blas.vendor}, {width}, {blas.path}", facts=facts)
-    if not right:
-        check.status = "problem"
-        check.text += "; a product differs from np.matmul"
-        check.remedy = "install NumPy from the package index: pip install --force-reinstall numpy"
-    return check
+    return bool(np.all(np.abs(function(x, y) - np.matmul(x, y)) <= bound))
 
 
 def check_storing() -> Check:
     """Write compiled code to a cache and read it back as another process would."""
     from jitgraph.runtime.cache import Cache, default_directory
 
-    with private_cache():
-        key = _probe().compile_report()["entry"]
-        started = time.perf_counter()
-        entry = Cache(default_directory()).get(key)
-        spent = (time.perf_counter() - started) * 1e3
+    key = _probe().compile_report()["entry"]
+    started = time.perf_counter()
+    entry = Cache(default_directory()).get(key)  # nothing in memory yet, as in a new process
+    spent = (time.perf_counter() - started) * 1e3
     if entry is None or entry.source != "disk":
         return Check(
             "storing",

@@ -14,7 +14,7 @@ from jitgraph import dtypes
 from jitgraph.graph import Variable
 from jitgraph.op import DISCONNECTED
 from jitgraph.ops import scalar as rules
-from jitgraph.ops.elementwise import FILL, Elementwise, elementwise
+from jitgraph.ops.elementwise import FILL, Elementwise, elementwise, number_like
 from jitgraph.ops.scalar import by_dtype
 
 ARITH = "jg_arith.h"
@@ -365,7 +365,7 @@ deg2rad = elementwise(
     rule=rules.floating,
     numpy=lambda x: x * x.dtype.type(np.pi / 180),
     c="{0} * ({T})0x1.1df46a2529d39p-6",
-    grad=lambda g, x, y: g * (np.pi / 180),
+    grad=lambda g, x, y: g * number_like(np.pi / 180, y),
 )
 rad2deg = elementwise(
     "rad2deg",
@@ -373,7 +373,7 @@ rad2deg = elementwise(
     rule=rules.floating,
     numpy=lambda x: x * x.dtype.type(180 / np.pi),
     c="{0} * ({T})0x1.ca5dc1a63c1f8p+5",
-    grad=lambda g, x, y: g * (180 / np.pi),
+    grad=lambda g, x, y: g * number_like(180 / np.pi, y),
 )
 fill = FILL
 

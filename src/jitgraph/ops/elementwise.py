@@ -175,6 +175,11 @@ def zeros_for(variable: Variable) -> Variable:
     return FILL(variable, zero)
 
 
+def number_like(value: float, model: Variable) -> np.ndarray:
+    """`value` in the dtype of `model`: a factor that does not turn float32 into float64."""
+    return np.asarray(value, dtype=model.type.dtype)
+
+
 def elementwise(name: str, **declaration: Any) -> Elementwise:
     """Declare a scalar function and return the op that applies it to arrays."""
     declare(ScalarFunction(name=name, **declaration))

@@ -359,7 +359,7 @@ class Assert(Op):
 
     __props__ = ("msg",)
 
-    def __init__(self, msg: str = "Theano Assert failed!"):
+    def __init__(self, msg: str = "jitgraph Assert failed!"):
         self.msg = msg
 
     def make_node(self, value: Any, *conditions: Any) -> Apply:

@@ -13,7 +13,7 @@ import numpy as np
 from jitgraph.graph import Variable
 from jitgraph.ops import scalar as rules
 from jitgraph.ops.arithmetic import eq, sqr, switch
-from jitgraph.ops.elementwise import Elementwise, elementwise
+from jitgraph.ops.elementwise import Elementwise, elementwise, number_like
 
 TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -45,11 +45,15 @@ POSITIVE = ((0.3, 3.0),)
 UNIT = ((-0.9, 0.9),)
 
 exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1)
-exp2 = _unary("exp2", np.exp2, "jg_exp.h", lambda g, x, y: g * y * LN2)
+exp2 = _unary("exp2", np.exp2, "jg_exp.h", lambda g, x, y: g * y * number_like(LN2, y))
 expm1 = _unary("expm1", np.expm1, "jg_exp.h", lambda g, x, y: g * exp(x), ulp=1)
 log = _unary("log", np.log, "jg_log.h", lambda g, x, y: g / x, ulp=1, domain=POSITIVE)
-log2 = _unary("log2", np.log2, "jg_log.h", lambda g, x, y: g / (x * LN2), domain=POSITIVE)
-log10 = _unary("log10", np.log10, "jg_log.h", lambda g, x, y: g / (x * LN10), domain=POSITIVE)
+log2 = _unary(
+    "log2", np.log2, "jg_log.h", lambda g, x, y: g / (x * number_like(LN2, y)), domain=POSITIVE
+)
+log10 = _unary(
+    "log10", np.log10, "jg_log.h", lambda g, x, y: g / (x * number_like(LN10, y)), domain=POSITIVE
+)
 log1p = _unary(
     "log1p", np.log1p, "jg_log.h", lambda g, x, y: g / (1 + x), ulp=1, domain=((-0.6, 3.0),)
 )
@@ -186,12 +190,12 @@ erf = _unary(
     "erf",
     _vectorised(math.erf),
     "jg_erf.h",
-    lambda g, x, y: g * TWO_OVER_SQRT_PI * exp(-sqr(x)),
+    lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
 )
 erfc = _unary(
     "erfc",
     _vectorised(math.erfc),
     "jg_erf.h",
-    lambda g, x, y: -g * TWO_OVER_SQRT_PI * exp(-sqr(x)),
+    lambda g, x, y: -g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
 )

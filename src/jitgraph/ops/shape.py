@@ -230,9 +230,16 @@ def shape_vector(shape: Any) -> Variable:
         shape = shape.tolist()
     if all(isinstance(s, (int, np.integer)) for s in shape):
         return constant(np.array([int(s) for s in shape], dtype="int64"))
+    return MakeVector("int64")(*map(_length_entry, shape))
+
+
+def _length_entry(s: Any) -> Variable:
+    """A length as an int64 scalar; a constant one stays a constant, so that a 1 is seen as such."""
     from jitgraph.ops.arithmetic import cast
 
-    return MakeVector("int64")(*(cast(as_int_scalar(s, "a length in a shape"), "int64") for s in shape))
+    variable = as_int_scalar(s, "a length in a shape")
+    known = known_int(variable)
+    return cast(variable, "int64") if known is None else constant(np.int64(known))
 
 
 def shape_entries(vector: Variable, ndim: int | None = None) -> list[Variable] | None:

@@ -18,7 +18,7 @@ from jitgraph.graph import Variable
 from jitgraph.op import Undefined
 from jitgraph.ops import scalar as rules
 from jitgraph.ops.arithmetic import sqr
-from jitgraph.ops.elementwise import Elementwise, elementwise
+from jitgraph.ops.elementwise import Elementwise, elementwise, number_like
 from jitgraph.ops.math import POSITIVE, TWO_OVER_SQRT_PI, exp
 
 ERF, GAMMA, BESSEL = "jg_erf.h", "jg_gamma.h", "jg_bessel.h"
@@ -145,7 +145,7 @@ erfcx = _declare(
     1,
     _scipy("erfcx"),
     ERF,
-    lambda g, x, y: g * (2 * x * y - TWO_OVER_SQRT_PI),
+    lambda g, x, y: g * (2 * x * y - number_like(TWO_OVER_SQRT_PI, y)),
     doc="exp(x^2) erfc(x), without overflow for large x. Derivative: DLMF 7.10.",
 )
 erfinv = _declare(
@@ -153,7 +153,7 @@ erfinv = _declare(
     1,
     _scipy("erfinv"),
     ERF,
-    lambda g, x, y: g * HALF_SQRT_PI * exp(sqr(y)),
+    lambda g, x, y: g * number_like(HALF_SQRT_PI, y) * exp(sqr(y)),
     domain=((-0.9, 0.9),),
     doc="The y with erf(y) = x; infinite at -1 and 1, nan outside.",
 )
@@ -162,7 +162,7 @@ erfcinv = _declare(
     1,
     _scipy("erfcinv"),
     ERF,
-    lambda g, x, y: -g * HALF_SQRT_PI * exp(sqr(y)),
+    lambda g, x, y: -g * number_like(HALF_SQRT_PI, y) * exp(sqr(y)),
     domain=((0.1, 1.9),),
     doc="The y with erfc(y) = x; infinite at 0 and 2, nan outside.",
 )

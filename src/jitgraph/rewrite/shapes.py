@@ -221,7 +221,11 @@ def _has_lengths(v: Variable, lengths: Sequence[Any], rewriter: Rewriter) -> boo
 
 
 def strip_padding(v: Variable) -> Variable:
-    """`v` without the axes of length 1 that a dimshuffle put before it."""
+    """`v` without the axes of length 1 before it: those of a dimshuffle, or of a constant."""
+    if isinstance(v, Constant):
+        marks = v.type.broadcastable
+        extra = next((i for i, b in enumerate(marks) if not b), len(marks))
+        return constant(v.data.reshape(v.data.shape[extra:])) if extra else v
     while v.owner is not None and isinstance(v.owner.op, DimShuffle) and v.owner.op.is_left_padding:
         v = v.owner.inputs[0]
     return v
@@ -285,15 +289,12 @@ def _another_has_lengths(inputs: Sequence[Variable], i: int, rewriter: Rewriter)
 
 
 def _apply_before_stretching(node: Apply, rewriter: Rewriter) -> Variable | None:
-    out = node.outputs[0]
     lengths = output_lengths(node, rewriter)
     if not all(_has_lengths(v, lengths, rewriter) for v in node.inputs):
         return None
-    values = [pad_left(_unstretched(v), out.type.ndim) for v in node.inputs]
-    inner = node.op.make_node(*values).outputs[0]
-    if inner.type == out.type:
-        return inner if _has_lengths(inner, lengths, rewriter) else None
-    return Alloc()(strip_padding(inner), *map(as_length, lengths))
+    # No padding here: it would be computed on instead of being put before the result.
+    inner = node.op.make_node(*(strip_padding(_unstretched(v)) for v in node.inputs)).outputs[0]
+    return Alloc()(inner, *map(as_length, lengths))
 
 
 RULES: list[Rule] = [

@@ -21,6 +21,7 @@ from jitgraph.ops.shape import (
     Reshape,
     dimshuffle,
     known_int,
+    restrict_pattern,
     shape_entries,
 )
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
@@ -139,7 +140,8 @@ def reshape_to_dimshuffle(node: Apply, rewriter: Rewriter) -> Variable | None:
     if any(e not in (-1, rewriter.length(x, i)) for e, i in zip(wanted, kept, strict=True)):
         return None
     rest = iter(kept)
-    return dimshuffle(x, ["x" if e == 1 else next(rest) for e in entries])
+    view = dimshuffle(x, ["x" if e == 1 else next(rest) for e in entries])
+    return restrict_pattern(view, node.outputs[0].type.broadcastable)
 
 
 @rule_function(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -67,19 +68,31 @@ class CompiledStep:
         # Shapes of the last call, tried first at the next one.
         self.last = tuple((dtype, (0,) * n) for dtype, n in self.types)
         self.free: list[Workspace] = []
+        self.call = self._caller()
 
     def __call__(self, args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
-        try:
-            work = self.free.pop()
-        except IndexError:
-            work = Workspace(self.lengths)
-        empty = np.empty
-        outs = tuple([empty(shape, dtype) for dtype, shape in self.last])
-        status = self.entry(self.segment, self.host, id(args), id(outs), work.pointer, work.info)
-        if status:
-            outs = self._retry(args, work, status)
-        self.free.append(work)
-        return outs
+        return self.call(args)
+
+    def _caller(self) -> Callable[[tuple[Any, ...]], tuple[np.ndarray, ...]]:
+        """The call itself, with everything it needs in local names: it is made for every `f(x)`."""
+        entry, segment, host, free = self.entry, self.segment, self.host, self.free
+        empty, lengths, retry = np.empty, self.lengths, self._retry
+        single = len(self.types) == 1
+
+        def call(args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+            work = free.pop() if free else Workspace(lengths)
+            if single:
+                ((dtype, shape),) = self.last
+                outs: tuple[np.ndarray, ...] = (empty(shape, dtype),)
+            else:
+                outs = tuple([empty(shape, dtype) for dtype, shape in self.last])
+            status = entry(segment, host, id(args), id(outs), work.pointer, work.info)
+            if status:
+                outs = retry(args, work, status)
+            free.append(work)
+            return outs
+
+        return call
 
     def _retry(
         self, args: tuple[Any, ...], work: Workspace, status: int
@@ -142,6 +155,15 @@ def _allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         ) from None
 
 
+def _selection(order: tuple[int, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
+    if order == tuple(range(len(order))):
+        return None
+    if len(order) == 1:
+        (k,) = order
+        return lambda values: (values[k],)
+    return itemgetter(*order)
+
+
 class PythonStep:
     """A step that NumPy or Python code computes: arrays in, tuple of arrays out."""
 
@@ -180,15 +202,16 @@ class Program:
         self.direct: CompiledStep | None = None
         if isinstance(first, CompiledStep) and list(first.outputs) == self.outputs:
             self.direct = first
-            self.gather = first.inputs
+        # Arguments in the order the entry reads them; None where that is their own order.
+        self.order: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+        if self.direct is not None:
+            self.order = _selection(self.direct.inputs)
 
     def run(self, inputs: tuple[Any, ...]) -> Sequence[Any]:
         """The outputs for the values of the input slots."""
         direct = self.direct
         if direct is not None:
-            if direct.inputs != tuple(range(len(inputs))):
-                inputs = tuple([inputs[k] for k in direct.inputs])
-            return direct(inputs)
+            return direct.call(inputs if self.order is None else self.order(inputs))
         values: list[Any] = [*inputs, *self.blank[len(inputs) :]]
         for step in self.steps:
             results = step(tuple([values[k] for k in step.inputs]))

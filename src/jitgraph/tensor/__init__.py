@@ -72,8 +72,6 @@ from jitgraph.ops.math import (
     sqrt,
     tan,
     tanh,
-    xlogx,
-    xlogy0,
 )
 from jitgraph.ops.nnet import logsumexp
 from jitgraph.ops.shape import dimshuffle
@@ -134,7 +132,40 @@ _GRADIENT = ("grad", "Lop", "Rop", "verify_grad", "numeric_grad", "consider_cons
 
 
 # Modules that few programs need; numpy.random alone would double the time of the import.
-_MODULES = ("raw_random", "shared_randomstreams")
+_MODULES = (
+    "elemwise",
+    "extra_ops",
+    "opt",
+    "nlinalg",
+    "raw_random",
+    "shared_randomstreams",
+    "sharedvar",
+    "slinalg",
+    "subtensor",
+    "type",
+    "var",
+    "xlogx",
+)
+# Functions that few programs need, and their modules.
+_ELSEWHERE = {
+    "arranging": (
+        "choose compress horizontal_stack inverse_permutation permute_row_elements repeat roll "
+        "split stacklists take tile vertical_stack"
+    ),
+    "extra_ops": "bartlett cumprod cumsum",
+    "matrices": (
+        "AllocDiag ExtractDiag batched_dot batched_tensordot diag diagonal fill_diagonal "
+        "fill_diagonal_offset tri tril triu"
+    ),
+    "positions": (
+        "bincount flatnonzero mgrid nonzero nonzero_values ogrid ravel_multi_index unravel_index"
+    ),
+    "rare": (
+        "AllocEmpty autocast_float_as cov empty empty_like scalar_from_tensor tensor_from_scalar"
+    ),
+    "sorting": "argsort argtopk sort topk topk_and_argtopk",
+}
+_FUNCTIONS = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
@@ -142,6 +173,12 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        import importlib
+
+        module = importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}")
+        value = globals()[name] = getattr(module, name)
+        return value
     if name in _GRADIENT:
         from jitgraph import gradient
 
@@ -152,3 +189,7 @@ def __getattr__(name: str) -> Any:
     if name == "abs":
         raise AttributeError("T.abs does not exist: use abs(x) or T.abs_(x)")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_FUNCTIONS, *_GRADIENT})

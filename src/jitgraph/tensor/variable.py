@@ -372,6 +372,12 @@ class TensorVariable(Variable):
     def round(self, mode: str | None = None) -> Any:
         return basic.round(self, mode)
 
+    def compress(self, condition: Any, axis: Any = None) -> Any:
+        """The slices of this array along `axis` (None: the elements) where `condition` is true."""
+        from jitgraph.tensor.arranging import compress
+
+        return compress(condition, self, axis)
+
     def norm(self, L: Any, axis: Any = None, keepdims: bool = False) -> Any:
         """(sum |x|^L)^(1/L) over `axis`; L = 0 and inf are not offered."""
         if L == 0 or (isinstance(L, float) and np.isinf(L)):
@@ -427,6 +433,30 @@ for _name in "ceil floor trunc deg2rad rad2deg".split():
     setattr(TensorVariable, _name, _method(getattr(ar, _name)))
 for _name in "zeros_like ones_like".split():
     setattr(TensorVariable, _name, _method(getattr(basic, _name)))
+
+
+def _later(module: str, name: str) -> Any:
+    """A method whose function is in a module that few programs need."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from importlib import import_module
+
+        return getattr(import_module(f"jitgraph.tensor.{module}"), name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"`jitgraph.tensor.{module}.{name}` of this array."
+    return method
+
+
+for _module, _names in {
+    "arranging": "choose repeat take",
+    "extra_ops": "cumprod cumsum",
+    "matrices": "diagonal trace",
+    "positions": "nonzero nonzero_values searchsorted",
+    "sorting": "argsort sort",
+}.items():
+    for _name in _names.split():
+        setattr(TensorVariable, _name, _later(_module, _name))
 TensorVariable.conj = TensorVariable.conjugate = _method(basic.conj)  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,325 @@
+/* gamma, gammaln, psi (digamma), tri_gamma, and the incomplete gamma functions.
+ *
+ * Positive arguments are shifted to a >= 12, where Stirling's series has reached full precision
+ * (DLMF 5.11); sums, logarithms and products are pairs, so that neither the shift nor the large
+ * exponent costs digits.  Negative ones use the reflection formulas (DLMF 5.5).  Scalar code with
+ * branches: loops over these functions are not vectorised.
+ */
+#ifndef JG_GAMMA_H
+#define JG_GAMMA_H
+
+#include "jg_pow.h"
+#include "jg_trig.h"
+
+#define JG_SCALAR static __attribute__((noinline, unused))
+
+/* --- arithmetic on pairs, relative error near 2^-102 ------------------------------------------ */
+
+JG_MATH jg_pair_f64 jg_pair_add(jg_pair_f64 a, jg_pair_f64 b) {
+    const jg_pair_f64 s = jg_sum_f64(a.hi, b.hi), t = jg_sum_f64(a.lo, b.lo);
+    const jg_pair_f64 u = jg_fast_sum_f64(s.hi, s.lo + t.hi);
+    return jg_fast_sum_f64(u.hi, u.lo + t.lo);
+}
+JG_MATH jg_pair_f64 jg_pair_mul(jg_pair_f64 a, jg_pair_f64 b) {
+    const jg_pair_f64 p = jg_product_f64(a.hi, b.hi);
+    return jg_fast_sum_f64(p.hi, p.lo + (a.hi * b.lo + a.lo * b.hi));
+}
+JG_MATH jg_pair_f64 jg_pair_div(jg_pair_f64 a, jg_pair_f64 b) {
+    const double q = a.hi / b.hi;
+    const jg_pair_f64 p = jg_pair_mul(b, (jg_pair_f64){-q, 0.0});
+    const jg_pair_f64 r = jg_pair_add(a, p);
+    return jg_fast_sum_f64(q, r.hi / b.hi);
+}
+JG_MATH jg_pair_f64 jg_pair(double x) { return (jg_pair_f64){x, 0.0}; }
+JG_MATH jg_pair_f64 jg_pair_negate(jg_pair_f64 a) { return (jg_pair_f64){-a.hi, -a.lo}; }
+
+/* exp(a) of a pair, with its over- and underflow. */
+JG_MATH double jg_pair_exp(jg_pair_f64 a) {
+    const double x = a.hi > 800.0 ? 800.0 : a.hi < -800.0 ? -800.0 : a.hi;
+    return jg_exp_value_f64(jg_exp_parts2_f64(x, x == a.hi ? a.lo : 0.0));
+}
+/* log(x), x > 0, to some 65 bits. */
+JG_MATH jg_pair_f64 jg_pair_log(double x) {
+    const int tiny = x < 0x1p-1022;
+    const jg_log_split_f64_t v = jg_log_split_f64(tiny ? x * 0x1p54 : x);
+    return jg_log_long_f64(v.k - (tiny ? 54.0 : 0.0), v.m);
+}
+/* sin(pi x) and cos(pi x): exact reduction, then the kernels. */
+JG_MATH jg_pair_f64 jg_sin_cos_pi(double x) {
+    const double n = jg_rint_f64(x + x), t = x - 0.5 * n;
+    const jg_pair_f64 a = jg_pair_mul(jg_pair(t), (jg_pair_f64){0x1.921fb54442d18p+1,
+                                                                0x1.1a62633145c07p-53});
+    const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
+    const double sine = s.hi + s.lo, cosine = c.hi + c.lo;
+    const double quadrant = n - 4.0 * jg_floor_f64(0.25 * n);
+    if (quadrant == 0.0) return (jg_pair_f64){sine, cosine};
+    if (quadrant == 1.0) return (jg_pair_f64){cosine, -sine};
+    if (quadrant == 2.0) return (jg_pair_f64){-sine, -cosine};
+    return (jg_pair_f64){-cosine, sine};
+}
+
+/* --- the gamma function ------------------------------------------------------------------------ */
+
+/* Gamma(a) = exp(e) / shift for a > 0. */
+typedef struct { jg_pair_f64 e, shift; } jg_gamma_parts_t;
+
+/* (b - 1/2) log b - b + log(2 pi)/2 + 1/(12 b) - ..., b = a + n >= 12; DLMF 5.11.1. */
+JG_SCALAR jg_gamma_parts_t jg_gamma_parts(double a) {
+    jg_pair_f64 b = jg_pair(a), shift = jg_pair(1.0);
+    while (b.hi < 12.0) {
+        shift = jg_pair_mul(shift, b);
+        b = jg_pair_add(b, jg_pair(1.0));
+    }
+    const jg_pair_f64 log_b = jg_pair_log(b.hi);
+    const double r = 1.0 / b.hi, z = r * r;
+    double series = -3617.0 / 122400.0;
+    series = series * z + 1.0 / 156.0;
+    series = series * z - 691.0 / 360360.0;
+    series = series * z + 1.0 / 1188.0;
+    series = series * z - 1.0 / 1680.0;
+    series = series * z + 1.0 / 1260.0;
+    series = series * z - 1.0 / 360.0;
+    series = (series * z + 1.0 / 12.0) * r;
+    /* b log b - b = b (log b - 1): no intermediate overflow before the result's own. */
+    const jg_pair_f64 main_part =
+        jg_pair_mul(b, jg_pair_add(log_b, jg_pair(-1.0)));
+    const jg_pair_f64 half_log = {-0.5 * log_b.hi, -0.5 * log_b.lo};
+    const jg_pair_f64 constant = {0x1.d67f1c864beb5p-1, -0x1.65b5a1b7ff5dfp-55};
+    jg_pair_f64 e = jg_pair_add(jg_pair_add(main_part, half_log), constant);
+    e = jg_pair_add(e, jg_pair(series + b.lo * (1.0 - 0.5 * r)));
+    return (jg_gamma_parts_t){e, shift};
+}
+
+/* exp(s) / Gamma(y), 0 at the poles of Gamma. */
+JG_SCALAR double jg_exp_over_gamma(jg_pair_f64 s, double y) {
+    if (y > 0.0) {
+        const jg_gamma_parts_t g = jg_gamma_parts(y);
+        return jg_pair_exp(jg_pair_add(s, jg_pair_negate(g.e))) * g.shift.hi;
+    }
+    if (y == jg_rint_f64(y)) return 0.0;
+    /* 1/Gamma(y) = a Gamma(a) sin(pi a) / -pi, a = -y */
+    const double a = -y, sine = jg_sin_cos_pi(a).hi;
+    const jg_gamma_parts_t g = jg_gamma_parts(a);
+    return -(a * sine * 0x1.45f306dc9c883p-2) * (jg_pair_exp(jg_pair_add(s, g.e)) / g.shift.hi);
+}
+
+JG_SCALAR double jg_gamma_f64(double x) {
+    if (x != x || x == -__builtin_inf()) return __builtin_nan("");
+    if (x == 0.0) return 1.0 / x;
+    if (x > 0.0) {
+        if (x > 180.0) return __builtin_inf();
+        if (x < 0x1p-60) return 1.0 / x;
+        const jg_gamma_parts_t g = jg_gamma_parts(x);
+        return jg_pair_exp(g.e) / g.shift.hi;
+    }
+    if (x == jg_rint_f64(x)) return __builtin_nan("");
+    const double a = -x, sine = jg_sin_cos_pi(a).hi;
+    if (a < 0x1p-60) return 1.0 / x;
+    if (a > 190.0) return sine > 0.0 ? -0.0 : 0.0;
+    /* Gamma(-a) = -pi / (a sin(pi a) Gamma(a)) */
+    const jg_gamma_parts_t g = jg_gamma_parts(a);
+    const double ratio = 0x1.921fb54442d18p+1 / (a * sine);
+    return -(ratio * g.shift.hi * jg_pair_exp(jg_pair_negate(g.e)));
+}
+JG_SCALAR float jg_gamma_f32(float x) { return (float)jg_gamma_f64((double)x); }
+
+/* log Gamma(1 + u) = u (u - 1) Q(u) for 0 <= u <= 1 (coefficients/gamma.py) */
+JG_SCALAR double jg_gammaln_unit(double u) {
+    static const double c[] = {
+    0x1.2788cfc6fb619p-1, -0x1.f6465978d4791p-3, 0x1.3e54520488627p-3, -0x1.d7a3e6ac1cf6fp-4,
+    0x1.79cf9cb5c824ep-4, -0x1.3cb2023c851e2p-4, 0x1.1155bcba13040p-4, -0x1.e18af1e45125cp-5,
+    0x1.aec83433d7371p-5, -0x1.86c41d0a2bf27p-5, 0x1.68f8c60be9005p-5, -0x1.587afbbe0697ap-5,
+    0x1.5ac4488c31e01p-5, -0x1.71215e8918a0ap-5, 0x1.8e48aeca06166p-5, -0x1.945187c7fc96fp-5,
+    0x1.6712114b14936p-5, -0x1.078277f8f4705p-5, 0x1.30e7d663bad00p-6, -0x1.08cbc937f810dp-7,
+    0x1.42bbffa305e34p-9, -0x1.eab9c26bd3605p-12, 0x1.5d927e69f0472p-15};
+    double q = 0.0;
+    for (int i = (int)(sizeof c / sizeof *c) - 1; i >= 0; i--) q = JG_FMA(q, u, c[i]);
+    return u * (u - 1.0) * q;
+}
+
+/* log|Gamma(x)|: relative accuracy also at the zeros 1 and 2; near the zeros between negative
+ * integers the error is absolute. */
+JG_SCALAR double jg_gammaln_f64(double x) {
+    if (x != x) return x;
+    if (jg_magnitude_f64(x) == __builtin_inf()) return __builtin_inf();
+    if (x > 0.0) {
+        if (x > 0x1p900) return x * (jg_log_f64(x) - 1.0);
+        if (x >= 12.0) {
+            const jg_pair_f64 e = jg_gamma_parts(x).e;
+            return e.hi + e.lo;
+        }
+        if (x < 1.0) return jg_gammaln_unit(x) - jg_log_f64(x);
+        if (x < 2.0) return jg_gammaln_unit(x - 1.0);
+        double product = 1.0;
+        while (x >= 2.0) {
+            x -= 1.0;
+            product *= x;
+        }
+        return jg_gammaln_unit(x - 1.0) + jg_log_f64(product);
+    }
+    if (x == jg_rint_f64(x)) return __builtin_inf();
+    const double a = -x, sine = jg_sin_cos_pi(a).hi;
+    if (a < 0x1p-60) return -jg_log_f64(a);
+    const double ratio = 0x1.921fb54442d18p+1 / jg_magnitude_f64(a * sine);
+    const jg_gamma_parts_t g = jg_gamma_parts(a);
+    const jg_pair_f64 l = jg_pair_add(jg_pair_log(ratio * g.shift.hi), jg_pair_negate(g.e));
+    return l.hi + l.lo;
+}
+JG_SCALAR float jg_gammaln_f32(float x) { return (float)jg_gammaln_f64((double)x); }
+
+/* psi(x) = log b - 1/(2b) - sum B_2k/(2k b^2k) - sum 1/(x + i), b = x + n; DLMF 5.11.2, 5.5.2. */
+JG_SCALAR double jg_psi_f64(double x) {
+    if (x != x || x == -__builtin_inf()) return __builtin_nan("");
+    if (x == 0.0) return -1.0 / x;
+    if (x < 0.0) {
+        if (x == jg_rint_f64(x)) return __builtin_nan("");
+        const jg_pair_f64 t = jg_sin_cos_pi(x);
+        return jg_psi_f64(1.0 - x) - 0x1.921fb54442d18p+1 * t.lo / t.hi;
+    }
+    if (x > 0x1p60) return jg_log_f64(x);
+    jg_pair_f64 b = jg_pair(x), sum = jg_pair(0.0);
+    while (b.hi < 12.0) {
+        sum = jg_pair_add(sum, jg_pair_div(jg_pair(-1.0), b));
+        b = jg_pair_add(b, jg_pair(1.0));
+    }
+    const double r = 1.0 / b.hi, z = r * r;
+    double series = 3617.0 / 8160.0;
+    series = series * z - 1.0 / 12.0;
+    series = series * z + 691.0 / 32760.0;
+    series = series * z - 1.0 / 132.0;
+    series = series * z + 1.0 / 240.0;
+    series = series * z - 1.0 / 252.0;
+    series = series * z + 1.0 / 120.0;
+    series = (series * z - 1.0 / 12.0) * z;
+    sum = jg_pair_add(sum, jg_pair_div(jg_pair(-0.5), b));
+    sum = jg_pair_add(sum, jg_pair_log(b.hi));
+    sum = jg_pair_add(sum, jg_pair(series + b.lo * r));
+    return sum.hi + sum.lo;
+}
+JG_SCALAR float jg_psi_f32(float x) { return (float)jg_psi_f64((double)x); }
+
+/* psi'(x) = 1/b + 1/(2b^2) + sum B_2k/b^(2k+1) + sum 1/(x + i)^2; every term is positive. */
+JG_SCALAR double jg_tri_gamma_f64(double x) {
+    if (x != x || x == -__builtin_inf()) return __builtin_nan("");
+    if (x <= 0.0) {
+        if (x == jg_rint_f64(x)) return __builtin_inf();
+        const double s = 0x1.921fb54442d18p+1 / jg_sin_cos_pi(x).hi;
+        return s * s - jg_tri_gamma_f64(1.0 - x);
+    }
+    if (x < 0x1p-100) return (1.0 / x) / x;
+    jg_pair_f64 sum = jg_pair(0.0);
+    double b = x;
+    while (b < 12.0) {
+        const jg_pair_f64 q = jg_pair_div(jg_pair(1.0), jg_pair(b));
+        sum = jg_pair_add(sum, jg_pair_mul(q, q));
+        b += 1.0;
+    }
+    const double r = 1.0 / b, z = r * r;
+    double series = -3617.0 / 510.0;
+    series = series * z + 7.0 / 6.0;
+    series = series * z - 691.0 / 2730.0;
+    series = series * z + 5.0 / 66.0;
+    series = series * z - 1.0 / 30.0;
+    series = series * z + 1.0 / 42.0;
+    series = series * z - 1.0 / 30.0;
+    series = series * z + 1.0 / 6.0;
+    return sum.hi + (sum.lo + (r + (0.5 * z + series * z * r)));
+}
+JG_SCALAR float jg_tri_gamma_f32(float x) { return (float)jg_tri_gamma_f64((double)x); }
+
+/* --- incomplete gamma functions --------------------------------------------------------------- */
+
+/* x^k exp(-x) / Gamma(k), the derivative of P times x. */
+JG_SCALAR double jg_gamma_density(double k, double x) {
+    const jg_pair_f64 power = jg_pair_mul(jg_pair_log(x), jg_pair(k));
+    return jg_exp_over_gamma(jg_pair_add(power, jg_pair(-x)), k);
+}
+/* P by its series (DLMF 8.7.1): terms fall once n > x - k. */
+JG_SCALAR double jg_gammainc_series(double k, double x) {
+    double term = 1.0, sum = 1.0;
+    for (double n = k + 1.0; term > sum * 0x1p-55; n += 1.0) {
+        term *= x / n;
+        sum += term;
+    }
+    return jg_gamma_density(k, x) / k * sum;
+}
+/* Q by its continued fraction (DLMF 8.9.2), modified Lentz; x > k, x > 1. */
+JG_SCALAR double jg_gammaincc_fraction(double k, double x) {
+    double b = x + 1.0 - k, c = 0x1p1000, d = 1.0 / b, h = d, change = 2.0;
+    for (double i = 1.0; jg_magnitude_f64(change - 1.0) > 0x1p-52 && i < 1e7; i += 1.0) {
+        const double a = -i * (i - k);
+        b += 2.0;
+        d = a * d + b;
+        c = b + a / c;
+        d = 1.0 / (d == 0.0 ? 0x1p-1000 : d);
+        c = c == 0.0 ? 0x1p-1000 : c;
+        change = d * c;
+        h *= change;
+    }
+    return jg_gamma_density(k, x) * h;
+}
+/* Q for small k and x, where 1 - P would cancel (DLMF 8.7.3):
+ * 1 - x^k/Gamma(1+k) - x^k/Gamma(k) sum_{n>=1} (-x)^n / (n! (k + n)). */
+JG_SCALAR double jg_gammaincc_small(double k, double x) {
+    double term = 1.0, sum = 0.0;
+    for (double n = 1.0; n < 60.0; n += 1.0) {
+        term *= -x / n;
+        sum += term / (k + n);
+    }
+    const double log_gamma = k < 1.0 ? jg_gammaln_unit(k) : jg_gammaln_f64(k + 1.0);
+    const double exponent = k * jg_log_f64(x) - log_gamma;
+    return -jg_expm1_f64(exponent) - k * jg_exp_f64(exponent) * sum;
+}
+
+/* Lower and upper regularised functions as a pair (P, Q), each with its own relative accuracy. */
+JG_SCALAR jg_pair_f64 jg_gammainc_both(double k, double x) {
+    const double inf = __builtin_inf();
+    if (!(k >= 0.0) || !(x >= 0.0) || (k == inf && x == inf) || (k == 0.0 && x == 0.0))
+        return (jg_pair_f64){__builtin_nan(""), __builtin_nan("")};
+    if (x == 0.0 || k == inf) return (jg_pair_f64){0.0, 1.0};
+    if (k == 0.0 || x == inf) return (jg_pair_f64){1.0, 0.0};
+    if (x > 1.1 && x > k) {
+        const double q = jg_gammaincc_fraction(k, x);
+        return (jg_pair_f64){1.0 - q, q};
+    }
+    const double p = jg_gammainc_series(k, x);
+    const int direct = x > 1.1 || (x > 0.5 ? 1.1 * x < k : -0.4 / jg_log_f64(x) < k);
+    return (jg_pair_f64){p, direct ? 1.0 - p : jg_gammaincc_small(k, x)};
+}
+/* P(k, x), Q(k, x). */
+JG_SCALAR double jg_gammainc_f64(double k, double x) { return jg_gammainc_both(k, x).hi; }
+JG_SCALAR double jg_gammaincc_f64(double k, double x) { return jg_gammainc_both(k, x).lo; }
+
+/* Gamma(k) times a probability; through the logarithm where Gamma(k) alone overflows. */
+JG_SCALAR double jg_gamma_times(double k, double p) {
+    if (k <= 170.0 || !(p > 0.0)) return jg_gamma_f64(k <= 170.0 ? k : 1.0) * p;
+    return jg_pair_exp(jg_pair_add(jg_gamma_parts(k).e, jg_pair_log(p)));
+}
+/* The unregularised upper and lower functions Gamma(k) Q(k, x), Gamma(k) P(k, x). */
+JG_SCALAR double jg_gammau_f64(double k, double x) {
+    return jg_gamma_times(k, jg_gammaincc_f64(k, x));
+}
+JG_SCALAR double jg_gammal_f64(double k, double x) {
+    return jg_gamma_times(k, jg_gammainc_f64(k, x));
+}
+/* Survival function of chi-squared with k degrees of freedom. */
+JG_SCALAR double jg_chi2sf_f64(double x, double k) {
+    return x < 0.0 && k >= 0.0 ? 1.0 : jg_gammaincc_f64(0.5 * k, 0.5 * x);
+}
+JG_SCALAR float jg_gammainc_f32(float k, float x) {
+    return (float)jg_gammainc_f64((double)k, (double)x);
+}
+JG_SCALAR float jg_gammaincc_f32(float k, float x) {
+    return (float)jg_gammaincc_f64((double)k, (double)x);
+}
+JG_SCALAR float jg_gammau_f32(float k, float x) {
+    return (float)jg_gammau_f64((double)k, (double)x);
+}
+JG_SCALAR float jg_gammal_f32(float k, float x) {
+    return (float)jg_gammal_f64((double)k, (double)x);
+}
+JG_SCALAR float jg_chi2sf_f32(float x, float k) {
+    return (float)jg_chi2sf_f64((double)x, (double)k);
+}
+
+#endif

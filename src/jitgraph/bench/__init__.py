@@ -1,0 +1,1 @@
+"""Measurements of time and precision that can be repeated and argued with."""

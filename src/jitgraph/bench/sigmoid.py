@@ -1,0 +1,325 @@
+"""`jitgraph bench sigmoid`: time against precision of sigmoid and its approximations.
+
+To add a contender, append a `Contender` in `contenders`; everything else follows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from jitgraph.bench.measure import (
+    Array,
+    Contender,
+    Progress,
+    Timing,
+    available_memory,
+    measure,
+)
+from jitgraph.bench.oracle import HIGH, LOW, Errors, Examiner
+from jitgraph.inspect import CommandError
+
+BASE = "copy, warm"  # the contender that ratios refer to
+NEW = "copy, new array"  # what writing a new array costs a compiled function
+RESERVE = 256 << 20  # bytes for everything that does not grow with n
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for. threads: None for the default of compiled functions."""
+
+    n: int = 100_000_000
+    dtype: str = "float64"
+    threads: int | None = None
+    rounds: int = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender's line."""
+
+    timing: Timing
+    errors: Errors | None
+
+
+# --- contenders ----------------------------------------------------------------------------------
+
+
+def contenders(dtype: str, threads: int, warm: Array) -> list[Contender]:
+    """All contenders; `warm` is a buffer of the input's size that has been written before."""
+    import jitgraph.tensor as T
+
+    x = T.TensorType(dtype, (False,))("x")
+    result = [
+        Contender(
+            BASE,
+            f"np.copyto into one buffer, {threads} thread(s), each a part",
+            threads,
+            _warm_copy(warm, threads),
+            is_copy=True,
+            temporaries=0,
+        ),
+        Contender(
+            "NumPy copy, new array", "x.copy()", 1, lambda a: np.asarray(a.copy()), is_copy=True
+        ),
+        Contender(
+            NEW, "jitgraph.function([x], x)", threads, _compiled([x], x), is_copy=True
+        ),
+        Contender("NumPy", "1/(1 + np.exp(-x))", 1, _numpy_sigmoid, temporaries=2),
+    ]
+    for name in ("sigmoid", "ultra_fast_sigmoid", "hard_sigmoid"):
+        note = f"jitgraph.function([x], T.nnet.{name}(x))"
+        result.append(Contender(name, note, threads, _compiled([x], getattr(T.nnet, name)(x))))
+    return result
+
+
+def _compiled(inputs: Any, output: Any) -> Callable[[Array], Array]:
+    import jitgraph
+
+    function: Callable[[Array], Array] = jitgraph.function(inputs, output, mode="FAST_RUN")
+    return function
+
+
+def _numpy_sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def _warm_copy(buffer: Array, threads: int) -> Callable[[Array], Array]:
+    """A copy into memory that is there already, by `threads` threads.
+
+    np.copyto releases the interpreter's lock, so Python threads copy at the same time.
+    """
+    if threads == 1:
+
+        def copy(x: Array) -> Array:
+            np.copyto(buffer[: x.size], x)
+            return buffer
+
+        return copy
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(threads)
+
+    def shared_copy(x: Array) -> Array:
+        bounds = [x.size * k // threads for k in range(threads + 1)]
+        parts = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        list(pool.map(lambda part: np.copyto(buffer[part], x[part]), parts))
+        return buffer
+
+    return shared_copy
+
+
+def memory_needed(settings: Settings, temporaries: int = 2) -> int:
+    """Bytes at the peak: the input, the buffer of the copy, and what one contender holds."""
+    return settings.n * np.dtype(settings.dtype).itemsize * (2 + temporaries) + RESERVE
+
+
+def refuse_if_too_large(settings: Settings) -> None:
+    """Raise CommandError, before anything is allocated, if the memory does not suffice."""
+    needed, available = memory_needed(settings), available_memory()
+    if not available or needed <= available:
+        return
+    per_element = np.dtype(settings.dtype).itemsize * 4
+    most = max(0, available - RESERVE) // per_element
+    raise CommandError(
+        f"{settings.n:,} elements of {settings.dtype} need {needed:,} bytes of memory (input, buffer "
+        f"of the copy, two temporaries), and {available:,} bytes are available. "
+        + (f"The most that fits is -n {most}" if most else "Nothing fits")
+    )
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def run(settings: Settings, json_to: str | None = None, pictures_to: str | None = None) -> int:
+    """Measure, print the table (or JSON on stdout for json_to='-'), draw; return the exit code.
+
+    pictures_to: a directory, None for no pictures.
+    """
+    import jitgraph
+
+    refuse_if_too_large(settings)
+    _refuse_if_unwritable(json_to, pictures_to)
+    with jitgraph.num_threads(settings.threads), Progress() as progress:
+        threads = jitgraph.get_num_threads()
+        rows = _rows(settings, threads, progress)
+    report = as_json(settings, threads, rows)
+    report["pictures"] = []
+    remark = ""
+    if pictures_to is not None:
+        report["pictures"], remark = _draw(report, rows, pictures_to)
+    if json_to == "-":
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        print(render(report), end="")
+        if json_to is not None:
+            with open(json_to, "w", encoding="utf-8") as file:
+                file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
+            print(f"figures: {json_to}")
+        for picture in report["pictures"]:
+            print(f"picture: {picture}")
+    if remark:
+        print(remark, file=sys.stderr)
+    return 0
+
+
+def _refuse_if_unwritable(json_to: str | None, pictures_to: str | None) -> None:
+    """Minutes of measuring must not end in "no such directory"."""
+    if pictures_to is not None and not os.path.isdir(pictures_to):
+        raise CommandError(f"--out: there is no directory {pictures_to}")
+    if json_to not in (None, "-"):
+        parent = os.path.dirname(os.path.abspath(str(json_to)))
+        if not os.path.isdir(parent) or os.path.isdir(str(json_to)):
+            raise CommandError(f"--json: the file {json_to} cannot be written")
+
+
+def _rows(settings: Settings, threads: int, progress: Progress) -> list[Row]:
+    progress("exact values")
+    examiner = Examiner(settings.dtype)
+    progress("input")
+    try:
+        x = np.random.default_rng(1).random(settings.n, dtype=np.dtype(settings.dtype).type)
+        x *= HIGH - LOW
+        x += LOW
+        warm = np.zeros_like(x)
+        warm.fill(1)  # zeros alone are not in memory yet
+        progress("compiling")
+        timings = measure(contenders(settings.dtype, threads, warm), x, settings.rounds, progress)
+    except MemoryError as error:
+        raise CommandError(f"no memory for {settings.n:,} elements: {error}") from None
+    return [
+        Row(t, None if t.contender.is_copy else examiner.examine(t.contender.call)) for t in timings
+    ]
+
+
+def _draw(report: dict[str, Any], rows: list[Row], directory: str) -> tuple[list[str], str]:
+    try:
+        from jitgraph.bench import plots
+    except ImportError:
+        return [], "no pictures: they need matplotlib (pip install 'jitgraph[plot]')"
+    curves = [r.timing.contender for r in rows if r.errors is not None]
+    precision = os.path.join(directory, "sigmoid_precision.png")
+    time_error = os.path.join(directory, "sigmoid_time_error.png")
+    try:
+        plots.precision(curves, report["dtype"], precision)
+        plots.time_error(report, time_error)
+    except OSError as error:
+        raise CommandError(f"the pictures cannot be written: {error}") from None
+    return [precision, time_error], ""
+
+
+# --- report --------------------------------------------------------------------------------------
+
+
+def as_json(settings: Settings, threads: int, rows: list[Row]) -> dict[str, Any]:
+    """All figures. Times are seconds per call, errors those of `oracle.Errors`."""
+    from jitgraph.inspect.machine import machine_facts
+
+    medians = {r.timing.contender.name: r.timing.median for r in rows}
+    size = np.dtype(settings.dtype).itemsize
+    return {
+        "benchmark": "sigmoid",
+        "n": settings.n,
+        "dtype": settings.dtype,
+        "range": [LOW, HIGH],
+        "threads": threads,
+        "rounds": settings.rounds,
+        "base": BASE,
+        "machine": machine_facts(),
+        "contenders": [_figures(r, settings.n, size, medians) for r in rows],
+        "explanation": explanation(size, rows),
+    }
+
+
+def _figures(row: Row, n: int, size: int, medians: dict[str, float]) -> dict[str, Any]:
+    timing = row.timing
+    return {
+        "name": timing.contender.name,
+        "note": timing.contender.note,
+        "threads": timing.contender.threads,
+        "is_copy": timing.contender.is_copy,
+        "calls_per_timing": timing.calls,
+        "seconds": timing.seconds,
+        "median_s": timing.median,
+        "mad_s": timing.mad,
+        "ns_per_element": timing.median / n * 1e9,
+        "gb_per_s": 2 * size * n / timing.median / 1e9,
+        "ratio_to_copy": timing.median / medians[BASE],
+        "ratio_to_new_copy": timing.median / medians[NEW],
+        "errors": None if row.errors is None else asdict(row.errors),
+    }
+
+
+def explanation(size: int, rows: list[Row]) -> list[str]:
+    """What the columns mean, in sentences."""
+    points = next(r.errors.points for r in rows if r.errors is not None)
+    return [
+        f"x warm: time over that of '{BASE}', which reads x once and writes as much, with the same "
+        "threads, to memory that is there already: nothing at this size is faster.",
+        f"x new: time over that of '{NEW}', the identity as a compiled function: a function that "
+        "returns a new array also waits for the system to provide its memory, as all others here do.",
+        f"GB/s counts {2 * size} bytes an element, x read and the result written, whatever else "
+        "moves.",
+        f"Errors: against 50 digits (decimal), at {points:,} points from the smallest subnormal to "
+        f"the largest number; the mean over those drawn uniformly from [{LOW:g}, {HIGH:g}]. ULP: "
+        "units of the last place of the exact value, cut at 2^p (no digit right).",
+        "Freeing a result is not timed. Median and MAD (median absolute deviation) of the rounds.",
+    ]
+
+
+_HEAD = ("contender", "thr", "median s", "MAD s", "ns/elem", "GB/s", "x warm", "x new")
+_ERROR_HEAD = ("max |err|", "mean |err|", "max ULP")
+
+
+def render(report: dict[str, Any]) -> str:
+    """The table with its conditions above and the meaning of its columns below."""
+    import textwrap
+
+    machine = report["machine"]
+    compiler = machine["compiler"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    low, high = report["range"]
+    head = [
+        f"sigmoid of {report['n']:,} {report['dtype']}, uniform in [{low:g}, {high:g}]; "
+        f"{report['threads']} thread(s); {report['rounds']} interleaved rounds after a warm-up",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}",
+    ]
+    if compiler is not None:
+        head.append(f"{compiler['version']}: {' '.join(compiler['flags'])}")
+    lines = [line for text in head for line in textwrap.wrap(text, 100, subsequent_indent="  ")]
+    rows = [[*_HEAD, *_ERROR_HEAD], *(_cells(c) for c in report["contenders"])]
+    widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
+    lines.append("")
+    for row in rows:
+        first, *others = (cell.rjust(w) for cell, w in zip(row, widths, strict=True))
+        lines.append("  ".join([row[0].ljust(len(first)), *others]))
+    lines.append("")
+    for text in report["explanation"]:
+        lines += textwrap.wrap(text, 100, subsequent_indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(c: dict[str, Any]) -> list[str]:
+    figures = [
+        c["name"],
+        str(c["threads"]),
+        f"{c['median_s']:.4g}",
+        f"{c['mad_s']:.2g}",
+        f"{c['ns_per_element']:.3f}",
+        f"{c['gb_per_s']:.1f}",
+        f"{c['ratio_to_copy']:.2f}",
+        f"{c['ratio_to_new_copy']:.2f}",
+    ]
+    errors = c["errors"]
+    if errors is None:
+        return [*figures, "", "", ""]
+    ulp = errors["max_ulp"]
+    digits = f"{ulp:.3f}" if ulp < 1000 else f"{ulp:.1e}"
+    return [*figures, f"{errors['max_abs']:.3g}", f"{errors['mean_abs']:.3g}", digits]
