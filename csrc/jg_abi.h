@@ -14,6 +14,16 @@
 
 typedef struct jg_blas jg_blas;
 
+/* The address of a table of constants, as one whose contents the compiler does not know. GCC 12
+ * (-march=x86-64-v4) copies 32 bytes or more of constants of which the first words are equal and
+ * the others 0, such as {1.0, 1.0, 0.0, 0.0}, as if all of them were equal.
+ */
+static inline const void *jg_table(const void *p)
+{
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 typedef struct {
     int64_t object_header; /* bytes before the fields of an object */
     int64_t tuple_items;   /* bytes before the first item of a tuple */
@@ -21,7 +31,7 @@ typedef struct {
     intptr_t descr[16];    /* the native dtype objects, in the order of jg_dtype */
     intptr_t pool;         /* thread pool, 0: serial */
     const jg_blas *blas;
-    int64_t blas_reserved[4];
+    int64_t parallel_min; /* elements below which a loop stays on one thread */
 } jg_host;
 
 enum jg_dtype {

@@ -90,17 +90,24 @@ JG_SCALAR jg_gamma_parts_t jg_gamma_parts(double a) {
     return (jg_gamma_parts_t){e, shift};
 }
 
+/* log Gamma(a), a > 0, as a pair: absolute error near 2^-60 of the largest term. */
+JG_SCALAR jg_pair_f64 jg_pair_gammaln(double a) {
+    const jg_gamma_parts_t g = jg_gamma_parts(a);
+    if (a >= 12.0) return g.e;
+    const jg_pair_f64 log_shift =
+        jg_pair_add(jg_pair_log(g.shift.hi), jg_pair(g.shift.lo / g.shift.hi));
+    return jg_pair_add(g.e, jg_pair_negate(log_shift));
+}
+
 /* exp(s) / Gamma(y), 0 at the poles of Gamma. */
 JG_SCALAR double jg_exp_over_gamma(jg_pair_f64 s, double y) {
-    if (y > 0.0) {
-        const jg_gamma_parts_t g = jg_gamma_parts(y);
-        return jg_pair_exp(jg_pair_add(s, jg_pair_negate(g.e))) * g.shift.hi;
-    }
+    if (y > 0.0) return jg_pair_exp(jg_pair_add(s, jg_pair_negate(jg_pair_gammaln(y))));
     if (y == jg_rint_f64(y)) return 0.0;
     /* 1/Gamma(y) = a Gamma(a) sin(pi a) / -pi, a = -y */
     const double a = -y, sine = jg_sin_cos_pi(a).hi;
-    const jg_gamma_parts_t g = jg_gamma_parts(a);
-    return -(a * sine * 0x1.45f306dc9c883p-2) * (jg_pair_exp(jg_pair_add(s, g.e)) / g.shift.hi);
+    const double factor = -a * sine * 0x1.45f306dc9c883p-2;
+    s = jg_pair_add(jg_pair_add(s, jg_pair_gammaln(a)), jg_pair_log(jg_magnitude_f64(factor)));
+    return jg_with_sign_f64(jg_pair_exp(s), factor);
 }
 
 JG_SCALAR double jg_gamma_f64(double x) {

@@ -19,6 +19,7 @@ from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, Variable, toposort
 from jitgraph.ops import index, join, linalg, nnet, reduce, shape
 from jitgraph.ops.elementwise import Elementwise
+from jitgraph.reference import check_stretching
 
 # The error of NumPy's vector functions (4 ULP), and of references that are several of them.
 REFERENCE_ULP = 8.0
@@ -69,7 +70,9 @@ class Bounds:
     def _compute(self, node: Apply) -> None:
         pairs = [self.known[v] for v in node.inputs]
         with np.errstate(all="ignore"):
-            values = node.op.evaluate(*(a for a, _ in pairs))
+            arrays = [a for a, _ in pairs]
+            check_stretching(node, arrays)
+            values = node.op.evaluate(*arrays)
             if hasattr(node.op, "expand"):
                 bounds: Sequence[Array] = [self._expanded(node, values[0])]
             else:

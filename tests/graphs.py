@@ -144,14 +144,20 @@ class Grower:
         return self.choice(self.floats * 6 + list(dtypes.NAMES))
 
     # -- inputs --
-    def input(self, dtype: str | None = None, shape: Sequence[int] | None = None) -> Variable:
+    def input(
+        self,
+        dtype: str | None = None,
+        shape: Sequence[int] | None = None,
+        pattern: Sequence[bool] | None = None,
+    ) -> Variable:
         dtype = dtype or self.dtype()
         if shape is None:
             rank = self.choice([0, 1, 1, 2, 2, 2, 3, 4])
             shape = [self.choice(self.lengths) for _ in range(rank)]
             while int(np.prod(shape)) > LARGEST_SIZE:
                 shape = [min(n, 8) for n in shape]
-        pattern = [n == 1 and self.chance(0.6) for n in shape]
+        if pattern is None:
+            pattern = [n == 1 and self.chance(0.6) for n in shape]
         variable = TensorType(dtype, pattern)(f"x{len(self.inputs)}")
         return self.leaf(variable, self.layout(self.data(dtype, tuple(shape))))
 
@@ -177,9 +183,9 @@ class Grower:
         return self.rng.integers(low, 10, size).astype(dtype).reshape(shape)
 
     def layout(self, a: np.ndarray) -> np.ndarray:
-        """The same values in C or Fortran order, with strides, unaligned, or read-only."""
+        """The same values in C or Fortran order, with strides, or read-only."""
         kind = self.rng.integers(8)
-        if kind == 0:
+        if kind == 0 and a.ndim:
             a = np.asfortranarray(a)
         elif kind == 1 and a.ndim:
             wide = np.zeros([*a.shape[:-1], 2 * a.shape[-1]], a.dtype)
@@ -188,10 +194,6 @@ class Grower:
         elif kind == 2 and a.ndim:
             a = np.ascontiguousarray(a[::-1])[::-1]
         elif kind == 3:
-            raw = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
-            raw[...] = a
-            a = raw
-        elif kind == 4:
             a.flags.writeable = False
         return a
 
@@ -258,8 +260,11 @@ class Grower:
             return self.constant(x.type.dtype)
         if r < 0.3:
             shape = [1 if b else n for b, n in zip(x.type.broadcastable, self.array(x).shape, strict=True)]
-            shape = [1 if self.chance(0.3) else n for n in shape][int(self.rng.integers(0, 2)) :]
-            return self.input(self.choice([x.type.dtype, self.dtype()]), shape)
+            marks = [self.chance(0.3) or (n == 1 and self.chance(0.5)) for n in shape]
+            shape = [1 if b else n for b, n in zip(marks, shape, strict=True)]
+            first = int(self.rng.integers(0, 2))
+            dtype = self.choice([x.type.dtype, self.dtype()])
+            return self.input(dtype, shape[first:], marks[first:])
         return self.take(lambda y: self.fits(x, y))
 
     def constant(self, dtype: str) -> Constant:
@@ -608,5 +613,6 @@ def shown(graph: Graph) -> str:
     from jitgraph.printing import debugprint
 
     text = debugprint(graph.outputs, file="str")
+    np.set_printoptions(threshold=60)
     data = "\n".join(f"{v} : {v.type} = {a!r}" for v, a in zip(graph.inputs, graph.values, strict=True))
     return f"{text}\n{data}"

@@ -39,9 +39,19 @@ _LAZY = {
     "num_threads": "jitgraph.runtime.threads",
     "cache_info": "jitgraph.runtime.cache",
     "cache_clear": "jitgraph.runtime.cache",
+    "free_memory": "jitgraph.runtime.buffers",
     "change_flags": "jitgraph.config",
 }
-_MODULES = ("tensor", "gradient", "printing", "compile", "sandbox", "scalar")
+_MODULES = (
+    "compile",
+    "configparser",
+    "gof",
+    "gradient",
+    "printing",
+    "sandbox",
+    "scalar",
+    "tensor",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -36,7 +36,7 @@ examples:
 
 _BENCH_EXAMPLES = """\
 examples:
-  jitgraph bench sigmoid                                   100,000,000 float64, about 3 GB
+  jitgraph bench sigmoid                                   100,000,000 float64, 4.3 GB of memory
   jitgraph bench sigmoid -n 1e7 --dtype float32 --no-plots
   jitgraph bench sigmoid --threads 1 --json sigmoid.json --out pictures
   jitgraph bench sigmoid -n 1e6 --json - > sigmoid.json    JSON and nothing else

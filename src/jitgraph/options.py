@@ -345,6 +345,12 @@ _TOOLCHAIN = [
         env="JITGRAPH_NUM_THREADS",
     ),
     Option(
+        "memory_pool",
+        _int(-1),
+        -1,
+        "Bytes of idle result memory to keep for the next results; 0: none, -1: an eighth of RAM.",
+    ),
+    Option(
         "parallel_threshold",
         _int(0),
         32768,

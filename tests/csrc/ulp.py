@@ -240,7 +240,8 @@ def measure(f: MathFunction, loops: Loops, dtype: str, *args: Array) -> Worst:
     true = truth(f, *args)
     error = errors(y, true, dtype)
     if f.absolute:
-        distance = np.abs(y.astype(np.float64) - true.rounded)
+        with np.errstate(invalid="ignore"):
+            distance = np.abs(y.astype(np.float64) - true.rounded)
         error = np.where(distance <= f.absolute, 0.0, error)
     i = int(np.argmax(error))
     return Worst(float(error[i]), tuple(float(a[i]) for a in args), y.size)

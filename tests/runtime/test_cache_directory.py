@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from harness import kernel
 
+from jitgraph.config import config
 from jitgraph.runtime import loader, store
 from jitgraph.runtime.cache import Cache, default_directory, make_key
 from jitgraph.runtime.toolchain import Toolchain
@@ -187,6 +188,7 @@ def test_hostile_homes(
     home = tmp_path / name
     home.mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(vars(config), "cache_dir", "")
     directory = default_directory({"HOME": str(home)})
     made = get(Cache(directory), toolchain)
     read = get(Cache(directory), toolchain)
@@ -197,7 +199,10 @@ def test_hostile_homes(
     assert os.listdir(tmp_path) == [name] and os.listdir(home) == [".cache"]
 
 
-def test_a_home_that_is_not_text(tmp_path: Path, counting: Counting) -> None:
+def test_a_home_that_is_not_text(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(config), "cache_dir", "")
     home = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
     os.mkdir(home)
     directory = default_directory({"HOME": home})

@@ -98,6 +98,7 @@ def in_child(work: Callable[[], None]) -> int:
     """Run `work` in a forked process and return its number."""
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # a child that hangs dies, whatever becomes of the test
         try:
             work()
         finally:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -572,9 +573,18 @@ def test_the_compiler_sees_our_environment_and_no_input(
 ) -> None:
     monkeypatch.setenv("MARK", "kept")
     monkeypatch.setenv("DEPENDENCIES_OUTPUT", str(tmp_path / "dependencies"))
+    ours = os.dup(0)
+    with tempfile.TemporaryFile() as typed:
+        typed.write(b"typed by the user")
+        typed.seek(0)
+        os.dup2(typed.fileno(), 0)
     probe = fake('echo "error: $MARK $LC_ALL $TMPDIR [$DEPENDENCIES_OUTPUT] [$(cat)]"; exit 1')
-    with pytest.raises(CompileError, match=r"error: kept C \. \[\] \[\]"):
-        compile_shared(probe, kernel(7), str(tmp_path))
+    try:
+        with pytest.raises(CompileError, match=r"error: kept C \. \[\] \[\]"):
+            compile_shared(probe, kernel(7), str(tmp_path))
+    finally:
+        os.dup2(ours, 0)
+        os.close(ours)
 
 
 def test_no_files_appear_outside_the_build_directory(

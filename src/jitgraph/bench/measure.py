@@ -36,7 +36,6 @@ class Contender:
     threads:     how many threads it uses
     call:        the work: the input array -> the result (a new array, or a buffer of its own)
     is_copy:     a plain copy: what the memory allows
-    temporaries: arrays as large as the input that a call holds at its peak, its result included
     """
 
     name: str
@@ -44,7 +43,6 @@ class Contender:
     threads: int
     call: Callable[[Array], Array]
     is_copy: bool = False
-    temporaries: int = 1
 
 
 @dataclass

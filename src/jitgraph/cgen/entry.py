@@ -18,8 +18,6 @@ from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
 
 _C = dtypes.C_TYPES
-# Elements below which a second thread does not pay; a value costs about a nanosecond.
-PARALLEL_ELEMENTS = 32768
 
 
 class EntryEmitter:
@@ -87,7 +85,7 @@ class EntryEmitter:
         return [*kernel.lengths, *(self._pointer(b) for b in kernel.buffers)]
 
     def _pointer(self, b: Buffer) -> str:
-        return f"{b.name}_{self.number}" if b.kind == "const" else b.name
+        return f"jg_table({b.name}_{self.number})" if b.kind == "const" else b.name
 
     def _call(self, kernel: Kernel) -> None:
         split = self._split(kernel)
@@ -102,7 +100,9 @@ class EntryEmitter:
         extent = poly_text(loop.extent)
         if split == "rows":
             work = _work(loop)
-            least = f"1 + {PARALLEL_ELEMENTS} / jg_max(1, {work})" if work != "1" else str(PARALLEL_ELEMENTS)
+            least = "host->parallel_min"
+            if work != "1":
+                least = f"1 + {least} / jg_max(1, {work})"
             align = 512 if work == "1" else 1
             self.out(f"{{  struct {kernel.name}_args k = {{{', '.join(args)}}};")
             self.out(

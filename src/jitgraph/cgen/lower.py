@@ -205,14 +205,14 @@ class ClusterLowering:
         target = self.buffers[root.variable]
         kept_axes = [a for a in range(len(root.space)) if a not in root.axes]
         kept = tuple(index[a] for a in kept_axes)
+        if not root.axes:
+            one: Atom = Number(0, "int64") if isinstance(op, ArgReduce) else atom
+            value = builder.convert(one, target.dtype)
+            builder.body.append(Store(target, target.address(kept), value))
+            return
         running = target
         if op.acc_dtype != target.dtype:
             running = Buffer(f"{target.name}_acc", op.acc_dtype, target.dims, "wide")
-        if not root.axes:
-            builder.body.append(
-                Store(target, target.address(kept), builder.convert(atom, target.dtype))
-            )
-            return
         value = builder.convert(atom, op.acc_dtype)
         builder.body.append(AccumulateAt(running, running.address(kept), op.kind, value))
         start: list[Any] = [Store(running, running.address(kept), start_value(op.kind, op.acc_dtype))]

@@ -31,7 +31,7 @@ from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.reduce import ArgReduce, Reduce
-from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI
+from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI, dimshuffle
 
 FUSIBLE = (Elementwise, Reduce, ArgReduce, Join, IncSubtensor, MakeVector, ShapeI)
 
@@ -116,9 +116,11 @@ class Segment:
         op, shape = node.op, self.lengths.shape
         if isinstance(op, Dot):
             self.fuser.add_item(self._product(node), [out])
-        elif isinstance(op, (Reduce, ArgReduce)):
+        elif isinstance(op, Reduce):
             x = node.inputs[0]
             self.fuser.add(Root(out, x, shape(x), axes=op.axes, node=node))
+        elif isinstance(op, ArgReduce):
+            self._add_search(node, out)
         elif isinstance(op, Join):
             self._add_join(node, out)
         elif isinstance(op, IncSubtensor):
@@ -129,6 +131,14 @@ class Segment:
                 self.fuser.add(Root(out, v, (), place=place, node=node))
         else:
             self.fuser.add(Root(out, out, shape(out), node=node))
+
+    def _add_search(self, node: Apply, out: Variable) -> None:
+        """A search keeps its best value in a register, so the searched axes are made innermost."""
+        x, axes = node.inputs[0], node.op.axes
+        kept = [axis for axis in range(x.type.ndim) if axis not in axes]
+        source = dimshuffle(x, *kept, *axes)
+        suffix = tuple(range(len(kept), x.type.ndim))
+        self.fuser.add(Root(out, source, self.lengths.shape(source), axes=suffix, node=node))
 
     def _product(self, node: Apply) -> Product:
         flags, operands = [], []

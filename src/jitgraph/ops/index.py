@@ -246,38 +246,23 @@ class AdvancedSubtensor(_Indexing):
         return Apply(self, [x, *inputs], [TensorType(x.type.dtype, marks).make_variable()])
 
     def _result_marks(self, x: Variable, inputs: Sequence[Variable]) -> list[bool]:
-        """Which axes of the result have fixed length 1, found on arrays of length 0 and 1."""
-        consumed = sum(
-            e.type.ndim if _is_mask(e) else 1 for e in self.entries(inputs)
-        )
-        if consumed > x.type.ndim:
+        """Which axes of the result have fixed length 1.
+
+        The axes of all index arrays together stand where the first of them stood if they are
+        side by side in the index, else in front; slices and untouched axes keep their order.
+        """
+        entries = self.entries(inputs)
+        if sum(_axes_of(e) for e in entries) > x.type.ndim:
             raise IndexError(f"too many indices for {describe(x)}{here()}")
-        positions: list[int] = []
-        marks: list[bool] = []
-        axis = 0
-        index_marks: list[Sequence[bool]] = []
-        for entry in self.entries(inputs):
-            if isinstance(entry, slice):
-                marks.append(False)
-                axis += 1
-                continue
-            positions.append(axis)
-            index_marks.append([False] if _is_mask(entry) else entry.type.broadcastable)
-            if not positions[:-1]:
-                first = len(marks)
-            axis += entry.type.ndim if _is_mask(entry) else 1
-        marks.extend(x.type.broadcastable[axis:])
-        ndim = max((len(m) for m in index_marks), default=0)
-        padded = [(True,) * (ndim - len(m)) + tuple(m) for m in index_marks]
-        joint = [all(c) for c in zip(*padded, strict=True)] if padded else []
-        adjacent = all(
-            not isinstance(e, slice)
-            for e in self.entries(inputs)[
-                next((i for i, e in enumerate(self.entries(inputs)) if not isinstance(e, slice)), 0) :
-                1 + max((i for i, e in enumerate(self.entries(inputs)) if not isinstance(e, slice)), default=0)
-            ]
-        )
-        at = first if adjacent and positions else 0
+        arrays = [k for k, e in enumerate(entries) if not isinstance(e, slice)]
+        marks = [False for e in entries if isinstance(e, slice)]
+        marks += x.type.broadcastable[sum(_axes_of(e) for e in entries) :]
+        shapes = [[False] if _is_mask(entries[k]) else entries[k].type.broadcastable for k in arrays]
+        ndim = max((len(m) for m in shapes), default=0)
+        padded = [[True] * (ndim - len(m)) + list(m) for m in shapes]
+        joint = [all(column) for column in zip(*padded, strict=True)]
+        side_by_side = bool(arrays) and arrays == list(range(arrays[0], arrays[-1] + 1))
+        at = arrays[0] if side_by_side else 0
         return marks[:at] + joint + marks[at:]
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,7 +158,8 @@ class ArgReduce(Op):
             raise ValueError(f"{self.kind}: attempt to get {self.kind} of an empty sequence")
         kept = [i for i in range(x.ndim) if i not in self.axes]
         shape = [x.shape[i] for i in kept]
-        flat = x.transpose(kept + list(self.axes)).reshape([*shape, -1])
+        count = math.prod(x.shape[i] for i in self.axes)
+        flat = x.transpose(kept + list(self.axes)).reshape([*shape, count])
         return (np.asarray(getattr(np, self.kind)(flat, axis=-1), dtype=np.int64),)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:

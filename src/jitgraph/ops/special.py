@@ -23,6 +23,8 @@ from jitgraph.ops.math import POSITIVE, TWO_OVER_SQRT_PI, exp
 
 ERF, GAMMA, BESSEL = "jg_erf.h", "jg_gamma.h", "jg_bessel.h"
 HALF_SQRT_PI = math.sqrt(math.pi) / 2
+# The bound of the functions that are summed or integrated rather than fitted: 450 ulp is 1e-13.
+FAR = 450.0
 
 Array = np.ndarray
 
@@ -146,6 +148,7 @@ erfcx = _declare(
     _scipy("erfcx"),
     ERF,
     lambda g, x, y: g * (2 * x * y - number_like(TWO_OVER_SQRT_PI, y)),
+    ulp=2,
     doc="exp(x^2) erfc(x), without overflow for large x. Derivative: DLMF 7.10.",
 )
 erfinv = _declare(
@@ -208,6 +211,7 @@ tri_gamma: Elementwise = _declare(
 
 def _gamma_pair(name: str, numpy: Any, doc: str, **more: Any) -> Elementwise:
     more.setdefault("no_grad", "the derivative with respect to k has no closed form")
+    more.setdefault("ulp", FAR)
     return _declare(name, 2, numpy, GAMMA, None, domain=POSITIVE, doc=doc, **more)
 
 
@@ -262,7 +266,8 @@ def _no_order_gradient(name: str) -> Undefined:
 
 
 def _bessel(name: str, arity: int, grad: Any, doc: str, **more: Any) -> Elementwise:
-    return _declare(name, arity, _scipy(more.pop("scipy", name)), BESSEL, grad, doc=doc, **more)
+    more.setdefault("ulp", FAR)
+    return _declare(name, arity, _scipy(name), BESSEL, grad, doc=doc, **more)
 
 
 def _jv_grad(g: Variable, v: Any, x: Variable, y: Variable) -> tuple[Any, ...]:
@@ -289,12 +294,13 @@ jv: Elementwise = _bessel(
     "Bessel function of the first kind, order v.",
     domain=ORDER_AND_ARGUMENT,
 )
-i0 = _bessel("i0", 1, lambda g, x, y: g * i1(x), "Modified Bessel function, order 0.")
+i0 = _bessel("i0", 1, lambda g, x, y: g * i1(x), "Modified Bessel function, order 0.", ulp=4)
 i1: Elementwise = _bessel(
     "i1",
     1,
     lambda g, x, y: g * (i0(x) + iv(_order(2, x), x)) / 2.0,
     "Modified Bessel function, order 1.",
+    ulp=4,
 )
 iv: Elementwise = _bessel(
     "iv", 2, _iv_grad, "Modified Bessel function, order v.", domain=ORDER_AND_ARGUMENT

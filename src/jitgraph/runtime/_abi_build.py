@@ -31,7 +31,7 @@ typedef struct {
     intptr_t descr[16];
     intptr_t pool;
     jg_blas *blas;
-    int64_t blas_reserved[4];
+    int64_t parallel_min;
 } jg_host;
 
 int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,

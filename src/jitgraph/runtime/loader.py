@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from jitgraph.config import config
 from jitgraph.dtypes import NAMES
 from jitgraph.errors import JitgraphError
 from jitgraph.runtime._abi import ffi
@@ -145,6 +146,7 @@ def host() -> Any:
         filled.object_header = object.__basicsize__
         filled.tuple_items = tuple.__basicsize__
         filled.ndarray_type = id(np.ndarray)
+        filled.parallel_min = config.parallel_threshold
         dtypes = [np.dtype(name) for name in NAMES]
         for position, dtype in enumerate(dtypes):
             filled.descr[position] = id(dtype)
@@ -156,6 +158,7 @@ def host() -> Any:
                 "mode='reference' works without them."
             )
         _kept_alive.extend(dtypes)
+        config.watch("parallel_threshold", lambda n: setattr(filled, "parallel_min", n))
         _host = filled
     return _host
 

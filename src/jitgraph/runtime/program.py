@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.runtime._abi import ffi
+from jitgraph.runtime.buffers import SMALLEST, allocate
 
 # What an entry returns (csrc/jg_abi.h).
 OK, ARGUMENT, CHECK, LABEL, PLAN, MEMORY = range(6)
@@ -47,7 +49,7 @@ class Workspace:
         """Have at least `size` bytes, aligned to a cache line."""
         if size <= self.info[0]:
             return
-        self.array = np.empty(size + 64, dtype=np.uint8)
+        self.array = allocate((size + 64,), dtypes.NUMPY["uint8"])
         address = self.array.ctypes.data
         self.pointer = ffi.cast("void *", (address + 63) & ~63)
         self.info[0] = size
@@ -67,6 +69,7 @@ class CompiledStep:
         self.lengths = sum(n for _, n in self.types)
         # Shapes of the last call, tried first at the next one.
         self.last = tuple((dtype, (0,) * n) for dtype, n in self.types)
+        self.large = False  # whether some of them are worth a place in the pool
         self.free: list[Workspace] = []
         self.call = self._caller()
 
@@ -77,15 +80,16 @@ class CompiledStep:
         """The call itself, with everything it needs in local names: it is made for every `f(x)`."""
         entry, segment, host, free = self.entry, self.segment, self.host, self.free
         empty, lengths, retry = np.empty, self.lengths, self._retry
-        single = len(self.types) == 1
 
         def call(args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
             work = free.pop() if free else Workspace(lengths)
-            if single:
-                ((dtype, shape),) = self.last
-                outs: tuple[np.ndarray, ...] = (empty(shape, dtype),)
+            last = self.last
+            if self.large:
+                outs = tuple([_allocate(shape, dtype) for dtype, shape in last])
+            elif len(last) == 1:
+                outs = (empty(last[0][1], last[0][0]),)
             else:
-                outs = tuple([empty(shape, dtype) for dtype, shape in self.last])
+                outs = tuple([empty(shape, dtype) for dtype, shape in last])
             status = entry(segment, host, id(args), id(outs), work.pointer, work.info)
             if status:
                 outs = retry(args, work, status)
@@ -127,6 +131,7 @@ class CompiledStep:
             shapes.append((dtype, tuple(int(info[at + k]) for k in range(n))))
             at += n
         self.last = tuple(shapes)
+        self.large = any(dtype.itemsize * math.prod(shape) >= SMALLEST for dtype, shape in shapes)
         try:
             work.reserve(int(info[4]))
         except MemoryError:
@@ -147,7 +152,7 @@ class CompiledStep:
 
 def _allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     try:
-        return np.empty(shape, dtype)
+        return allocate(shape, dtype)
     except MemoryError:
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         raise MemoryError(

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.errors import AsTensorError
+from jitgraph.errors import (
+    AsTensorError,
+    EmptyConstantError,  # noqa: F401 - programs import it from here
+    NotScalarConstantError,
+    ShapeError,  # noqa: F401
+)
 from jitgraph.graph import Constant, Variable
 from jitgraph.op import describe, here
 from jitgraph.ops import arithmetic as ar
@@ -280,8 +285,6 @@ def get_scalar_constant_value(v: Any) -> Any:
 
 def extract_constant(x: Any) -> Any:
     """The number `x` is known to hold, else `x` itself."""
-    from jitgraph.errors import NotScalarConstantError
-
     try:
         return scalar_value(x)
     except NotScalarConstantError:

@@ -27,13 +27,16 @@ JG_SCALAR double jg_bessel_series(double v, double x, double sign) {
         if (size > 0x1p600) { /* the sum overflows long before the product with (x/2)^v */
             term = (jg_pair_f64){term.hi * 0x1p-600, term.lo * 0x1p-600};
             sum = (jg_pair_f64){sum.hi * 0x1p-600, sum.lo * 0x1p-600};
-            power = jg_pair_add(power, (jg_pair_f64){0x1.9fdf8bcce533dp+8, 0x1.f2e9a5dc0f5a9p-47});
+            power = jg_pair_add(power, (jg_pair_f64){0x1.9fe3682cd3be4p+8, 0x1.4aa84b6b3b125p-46});
         }
     }
     const double value = jg_magnitude_f64(sum.hi);
     if (value == 0.0) return 0.0;
     power = jg_pair_add(power, jg_pair_log(value)); /* joined before exp can over- or underflow */
-    return jg_with_sign_f64(1.0, sum.hi) * jg_exp_over_gamma(power, v + 1.0);
+    const double sign_of_sum = jg_with_sign_f64(1.0, sum.hi);
+    if (v < 1.0) return sign_of_sum * jg_exp_over_gamma(power, v + 1.0);
+    power = jg_pair_add(power, jg_pair_negate(jg_pair_log(v))); /* v + 1 would be rounded */
+    return sign_of_sum * jg_exp_over_gamma(power, v);
 }
 
 /* J_v(x) for 0 <= v < 2, x >= 25: sqrt(2/(pi x)) (P cos w - Q sin w), w = x - (v/2 + 1/4) pi. */
@@ -58,7 +61,7 @@ JG_SCALAR double jg_bessel_j_hankel(double v, double x) {
 JG_SCALAR double jg_bessel_j_miller(double v, double x) {
     const double whole = jg_floor_f64(v), v0 = v - whole;
     double next = 0.0, now = 0x1p-1000, wanted = 0.0;
-    const double start = whole + 60.0 + 12.0 * jg_exp_f64(jg_log_f64(v) / 3.0);
+    const double start = whole + 60.0 + jg_floor_f64(12.0 * jg_cbrt_f64(v));
     for (double n = start; n > 0.0; n -= 1.0) { /* now is proportional to J of order v0 + n */
         if (n == whole) wanted = now;
         const double before = 2.0 * (v0 + n) / x * now - next;
@@ -114,7 +117,7 @@ JG_SCALAR double jg_jv_f64(double v, double x) {
     return sign * (v > x ? jg_bessel_j_miller(v, x) : jg_bessel_j_recur(v, x));
 }
 
-/* I_v(x) for large x: exp(x)/sqrt(2 pi x) sum (-1)^k a_k(v)/x^k. */
+/* I_v(x) for large x: exp(x - log(2 pi x)/2) sum (-1)^k a_k(v)/x^k. */
 JG_SCALAR double jg_bessel_i_large(double v, double x) {
     const double mu = 4.0 * v * v;
     double sum = 1.0, term = 1.0;
@@ -125,8 +128,8 @@ JG_SCALAR double jg_bessel_i_large(double v, double x) {
         sum += term;
         if (jg_magnitude_f64(term) < 0x1p-56 * jg_magnitude_f64(sum)) break;
     }
-    const double half = jg_exp_f64(0.5 * (x > 1500.0 ? 1500.0 : x));
-    return half * (sum / __builtin_sqrt(0x1.921fb54442d18p+2 * x)) * half;
+    const jg_pair_f64 root = jg_pair_mul(jg_pair_log(0x1.921fb54442d18p+2 * x), jg_pair(-0.5));
+    return sum * jg_pair_exp(jg_pair_add(jg_pair(x), root));
 }
 
 /* I_v(x).  Negative x needs an integral order, otherwise nan. */

@@ -1,0 +1,7 @@
+"""The base class of ops."""
+
+from __future__ import annotations
+
+from jitgraph.op import Op
+
+__all__ = ["Op"]
