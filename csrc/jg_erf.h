@@ -150,7 +150,7 @@ static __attribute__((unused)) double jg_erfcinv_f64(double x) {
     if (x == 2.0) return -__builtin_inf();
     if (x < 0.5) return jg_erfinv_tail(x);
     if (x > 1.5) return -jg_erfinv_tail(2.0 - x);
-    return x < 1.0 ? jg_erfinv_center(1.0 - x) : -jg_erfinv_center(x - 1.0);
+    return x <= 1.0 ? jg_erfinv_center(1.0 - x) : -jg_erfinv_center(x - 1.0);
 }
 static __attribute__((unused)) float jg_erfcinv_f32(float x) {
     return (float)jg_erfcinv_f64((double)x);

@@ -156,7 +156,7 @@ JG_SCALAR double jg_gammaln_f64(double x) {
             return e.hi + e.lo;
         }
         if (x < 1.0) return jg_gammaln_unit(x) - jg_log_f64(x);
-        if (x < 2.0) return jg_gammaln_unit(x - 1.0);
+        if (x < 2.0) return jg_gammaln_unit(x - 1.0) + 0.0; /* no -0 at 1 */
         double product = 1.0;
         while (x >= 2.0) {
             x -= 1.0;

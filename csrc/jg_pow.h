@@ -49,9 +49,9 @@ JG_MATH double jg_pow_special_f64(double x, double y, double value) {
     double z = extreme ? (grows ? inf : 0.0) : value;
     z = a == 1.0 ? 1.0 : z;
     z = odd ? jg_with_sign_f64(z, x) : z;
-    z = (x < 0.0) & (a < inf) & !integral ? __builtin_nan("") : z;
-    z = (x != x) | (y != y) ? __builtin_nan("") : z;
-    return (x == 1.0) | (y == 0.0) ? 1.0 : z;
+    z = ((x < 0.0) & (a < inf) & !integral) ? __builtin_nan("") : z;
+    z = ((x != x) | (y != y)) ? __builtin_nan("") : z;
+    return ((x == 1.0) | (y == 0.0)) ? 1.0 : z;
 }
 
 JG_MATH double jg_pow_f64(double x, double y) {

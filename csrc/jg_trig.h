@@ -214,9 +214,9 @@ JG_MATH double jg_atan2_f64(double y, double x) {
     const jg_pair_f64 s = jg_fast_sum_f64(0x1.921fb54442d18p+1, -r.hi);
     const double t = left ? s.hi + ((s.lo - r.lo) + 0x1.1a62633145c07p-53) : r.hi + r.lo;
     const double direct = jg_magnitude_f64(y) / jg_magnitude_f64(x); /* may be subnormal */
-    const double z = (!left) & (direct < 0x1p-28) ? direct : t;
-    const double v = jg_with_sign_f64(same & !left & both_zero ? 0.0 : z, y);
-    return (x != x) | (y != y) ? __builtin_nan("") : v;
+    const double z = ((!left) & (direct < 0x1p-28)) ? direct : t;
+    const double v = jg_with_sign_f64((both_zero & !left) ? 0.0 : z, y);
+    return ((x != x) | (y != y)) ? __builtin_nan("") : v;
 }
 JG_MATH float jg_atan2_f32(float y, float x) {
     return (float)jg_atan2_f64((double)y, (double)x);

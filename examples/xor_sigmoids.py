@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+import numpy as np
+
 import jitgraph
 import jitgraph.tensor as T
-import numpy as np
 
 PATTERNS = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
 TARGETS = np.array([1.0, 1.0, 0.0, 0.0])
@@ -31,7 +32,7 @@ RUNS = (
 
 
 class Result(NamedTuple):
-    """The mean cost (nats) after training, and the largest change of a weight in the first layer."""
+    """The mean cost after training (nats), and the largest change of a first-layer weight."""
 
     cost: float
     moved: float

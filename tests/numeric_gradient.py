@@ -18,7 +18,7 @@ import numpy as np
 
 import jitgraph.tensor as T
 from jitgraph.gradient import grad
-from jitgraph.graph import TensorType, Variable
+from jitgraph.graph import TensorType, Variable, leaves
 from jitgraph.reference import evaluate
 
 STEP = 2e-4
@@ -95,3 +95,21 @@ def check(
         assert g.shape == arrays[i].shape, f"gradient {i} has shape {g.shape}"
         np.testing.assert_allclose(g, n, rtol=rtol, atol=atol, err_msg=f"argument {i}")
     return got
+
+
+def value(v: Any, /, **given: Any) -> Any:
+    """The value of an expression, its leaves given by name."""
+    outputs = v if isinstance(v, (list, tuple)) else [v]
+    known = {
+        leaf: np.asarray(given[leaf.name], dtype=leaf.type.dtype)
+        for leaf in leaves(outputs)
+        if leaf.name in given
+    }
+    results = evaluate(outputs, known)
+    return results if isinstance(v, (list, tuple)) else results[0]
+
+
+def slope(f: Any, *at: float, by: int = 0) -> float:
+    xs = [T.dscalar(f"x{i}") for i in range(len(at))]
+    g = grad(f(*xs), xs[by], disconnected_inputs="ignore")
+    return float(value(g, **{f"x{i}": v for i, v in enumerate(at)}))

@@ -1,4 +1,4 @@
-"""`jitgraph.grad` and its relatives: arguments, errors, special points, depth, order."""
+"""`jitgraph.grad`: the form of its answer, its arguments and errors, depth and order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numeric_gradient import value
 
 import jitgraph
 import jitgraph.tensor as T
@@ -23,30 +24,13 @@ from jitgraph.gradient import (
     Rop,
     format_as,
     grad,
-    grad_clip,
-    grad_scale,
     is_zero,
-    subgraph_grad,
 )
 from jitgraph.graph import Apply, TensorType, Variable
 from jitgraph.op import DISCONNECTED, Op, Undefined
 from jitgraph.ops.elementwise import FILL, Elementwise
 from jitgraph.reference import evaluate
 from jitgraph.tensor import nnet
-
-
-def value(v: Any, /, **given: Any) -> Any:
-    """The value of an expression, its leaves given by name."""
-    from jitgraph.graph import leaves
-
-    outputs = v if isinstance(v, (list, tuple)) else [v]
-    known = {
-        leaf: np.asarray(given[leaf.name], dtype=leaf.type.dtype)
-        for leaf in leaves(outputs)
-        if leaf.name in given
-    }
-    results = evaluate(outputs, known)
-    return results if isinstance(v, (list, tuple)) else results[0]
 
 
 def line() -> int:
@@ -442,255 +426,6 @@ def test_format_as() -> None:
         format_as(False, False, [1, 2])
     with pytest.raises(AssertionError):
         format_as(True, True, [1])
-
-
-# -- special points (Theano's answers) -----------------------------------------------------------
-
-
-def slope(f: Any, *at: float, by: int = 0) -> float:
-    xs = [T.dscalar(f"x{i}") for i in range(len(at))]
-    g = grad(f(*xs), xs[by], disconnected_inputs="ignore")
-    return float(value(g, **{f"x{i}": v for i, v in enumerate(at)}))
-
-
-def test_special_points() -> None:
-    assert slope(abs, 0.0) == 0
-    assert slope(nnet.relu, 0.0) == 0.5
-    assert slope(T.sqrt, 0.0) == np.inf
-    assert slope(lambda x, y: x**y, 0.0, 2.0, by=1) == 0
-    assert slope(lambda x: T.sgn(x), 0.0) == 0
-    for f in (T.maximum, T.minimum):
-        assert (slope(f, 1.0, 1.0), slope(f, 1.0, 1.0, by=1)) == (1, 0)
-    for bound in (-2.0, 2.0):
-        assert slope(lambda x: T.clip(x, -2, 2), bound) == 1
-    assert slope(lambda x: T.clip(x, -2, 2), 2.0000001) == 0
-    for at, expected in ((-2.5, 0.2), (2.5, 0.2), (-2.51, 0.0), (2.51, 0.0)):
-        assert slope(nnet.hard_sigmoid, at) == expected
-    assert slope(lambda x: T.switch(T.gt(x, 0), T.log(x), 0.0), -1.0) == 0
-
-
-def test_special_points_of_reductions() -> None:
-    x = T.dvector("x")
-    assert value(grad(x.max(), x), x=[3, 1, 3]).tolist() == [1, 0, 1]
-    assert value(grad(x.min(), x), x=[3, 1, 1]).tolist() == [0, 1, 1]
-    assert np.isnan(value(grad(x.std(), x), x=[2, 2])).all()
-    assert np.isnan(value(grad(x.norm(2), x), x=[0, 0])).all()
-    for at, expected in (
-        ([2, 3, 4], [12, 8, 6]),
-        ([0, 3, 4], [12, 0, 0]),
-        ([0, 0, 4], [0, 0, 0]),
-    ):
-        assert value(grad(x.prod(), x), x=at).tolist() == expected
-
-
-def test_hard_sigmoid_worked_example() -> None:
-    x = T.scalar()
-    w = jitgraph.shared(np.float32(1))
-    y = nnet.hard_sigmoid(w * x)
-    dw = grad(y, w)
-    assert dw.type.dtype == "float64"  # although w is float32
-    expected = {-3: (0.0, -0.0), -1: (0.3, -0.2), 0: (0.5, 0.0), 1: (0.7, 0.2), 3: (1.0, 0.0)}
-    for at, (fy, fw) in expected.items():
-        got = [float(v) for v in evaluate([y, dw], {x: np.array(float(at))})]
-        assert got == [fy, fw]
-        assert np.signbit(got[1]) == np.signbit(fw)
-
-
-def test_masked_branch_has_slope_zero_when_compiled() -> None:
-    """The rewrites put the mask last, so that it covers 0 / 0 as well."""
-    x = T.dvector("x")
-    for inner in (T.log(x), T.sqrt(x), 1 / x, T.log(T.sqrt(x) * 3)):
-        cost = T.switch(T.gt(x, 0), inner, 0.0).sum()
-        got = jitgraph.function([x], grad(cost, x))([0.0, -1.0, 2.0])
-        assert got[:2].tolist() == [0, 0]
-        assert got[2] != 0 and np.isfinite(got[2])
-
-
-def test_worked_example_compiled() -> None:
-    x = T.scalar()
-    w = jitgraph.shared(np.float32(1))
-    y = nnet.hard_sigmoid(w * x)
-    f = jitgraph.function([x], [y, grad(y, w)])
-    assert [float(f(at)[1]) for at in (-3, -1, 0, 1, 3)] == [0.0, -0.2, 0.0, 0.2, 0.0]
-    assert f(-3)[1].dtype == "float64"
-
-
-def test_marks_compiled() -> None:
-    x = T.dvector("x")
-    y = grad_scale(grad_clip(x, -1, 1), 3) ** 2
-    f = jitgraph.function([x], [y, grad(y.sum(), x)])
-    values, slopes = f([2.0, -3.0, 0.125])
-    assert values.tolist() == [4, 9, 0.015625]
-    assert slopes.tolist() == [1, -1, 0.75]
-
-
-def test_stable_forms_are_differentiated() -> None:
-    """The derivative of what was written overflows; that of its stable form does not."""
-    x, t = T.dvector("x"), T.dvector("t")
-    far = [-1e3, 1e3, 0.0]
-    got = value(grad(T.log(nnet.sigmoid(x)).sum(), x), x=far)
-    assert got.tolist() == [1.0, 0.0, 0.5]
-    got = value(grad(T.log(1 - nnet.sigmoid(x)).sum(), x), x=far)
-    assert got.tolist() == [0.0, -1.0, -0.5]
-    got = value(grad(T.log(1 + T.exp(x)).sum(), x), x=far)
-    assert got.tolist() == [0.0, 1.0, 0.5]
-    cost = nnet.binary_crossentropy(nnet.sigmoid(x), t).sum()
-    got = value(grad(cost, x), x=far, t=[1, 0, 1])
-    np.testing.assert_allclose(got, [-1, 1, -0.5], rtol=1e-15)
-
-
-def test_stable_softmax_loss() -> None:
-    x = T.dmatrix("x")
-    cost = nnet.categorical_crossentropy(nnet.softmax(x), np.array([0, 1])).sum()
-    got = value(grad(cost, x), x=[[-1e3, 1e3], [0, 0]])
-    np.testing.assert_allclose(got, [[-1, 1], [0.5, -0.5]], rtol=1e-15)
-
-
-# -- identities with a gradient of their own -----------------------------------------------------
-
-
-def test_grad_clip() -> None:
-    assert slope(lambda x: grad_clip(x, -1, 1) ** 2, 2.0) == 1
-    assert slope(lambda x: grad_clip(x, -1, 1) ** 2, -0.25) == -0.5
-    x, bound = T.fvector("x"), T.dscalar("bound")
-    g = grad((grad_clip(x, -bound, bound) ** 2).sum(), x)
-    assert g.type.dtype == "float32"
-    assert value(g, x=[2, -2, 0.25], bound=0.75).tolist() == [0.75, -0.75, 0.5]
-    with pytest.raises(ValueError, match="lower bound 1 above upper bound -1"):
-        grad_clip(x, 1, -1)
-    with pytest.raises(TypeError, match="hi must be a scalar"):
-        grad_clip(x, 1, x)
-
-
-def test_grad_scale() -> None:
-    assert slope(lambda x: grad_scale(x, 3) ** 2, 2.0) == 12
-    assert slope(lambda x: grad_scale(x, -0.5) ** 2, 2.0) == -2
-    x, m = T.fscalar("x"), T.dscalar("m")
-    g = grad(grad_scale(x, m) ** 2, x)
-    assert g.type.dtype == "float32"
-    assert value(g, x=2, m=0.25) == 1
-
-
-def test_zero_and_disconnected() -> None:
-    assert slope(lambda x: gradient.zero_grad(x) * x, 3.0) == 3
-    assert slope(lambda x: gradient.consider_constant(x) * x, 3.0) == 3
-    assert slope(lambda x: gradient.disconnected_grad(x) * x, 3.0) == 3
-    x = T.dscalar("x")
-    assert is_zero(grad(gradient.zero_grad(x), x))
-
-
-@pytest.mark.parametrize(
-    "mark",
-    [
-        lambda x: grad_clip(x, -1, 1),
-        lambda x: grad_scale(x, 2),
-        gradient.zero_grad,
-        gradient.consider_constant,
-        gradient.disconnected_grad,
-        gradient.undefined_grad,
-    ],
-)
-def test_marks_forward_their_input(mark: Any) -> None:
-    from jitgraph.op import from_token
-
-    x = T.fmatrix("x")
-    y = mark(x)
-    assert y.type == x.type and y.owner.op.forwards is True and y.owner.inputs[0] is x
-    assert value(y, x=[[1, -2]]).tolist() == [[1, -2]]
-    assert y.owner.op.infer_shape(y.owner, [(3, 4)] + [()] * (y.owner.nin - 1)) == [(3, 4)]
-    assert from_token(y.owner.op.token()) == y.owner.op
-
-
-# -- Lop, Rop, subgraph_grad ---------------------------------------------------------------------
-
-
-def jacobian(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Of f(x) = tanh(a x): diag(1 - f^2) a."""
-    return (1 - np.tanh(a @ x) ** 2)[:, None] * a
-
-
-def test_lop_and_rop_against_the_jacobian() -> None:
-    rng = np.random.default_rng(3)
-    a, at, left, right = rng.normal(size=(4, 3)), rng.normal(size=3), np.arange(4.0), np.ones(3)
-    x, u, v = T.dvectors("x", "u", "v")
-    f = T.tanh(T.dot(a, x))
-    got = value(Lop(f, x, u), x=at, u=left)
-    np.testing.assert_allclose(got, left @ jacobian(a, at), rtol=1e-13)
-    r = Rop(f, x, v)
-    np.testing.assert_allclose(value(r, x=at, v=right), jacobian(a, at) @ right, rtol=1e-13)
-    assert r.type == f.type
-
-
-def test_rop_of_several() -> None:
-    x, y, v, w = T.dvectors("x", "y", "v", "w")
-    f = [x * y, (x**2).sum(), T.sin(y)]
-    got = value(Rop(f, [x, y], [v, w]), x=[1, 2], y=[3, 4], v=[5, 6], w=[7, 8])
-    np.testing.assert_allclose(got[0], [1 * 7 + 3 * 5, 2 * 8 + 4 * 6])
-    np.testing.assert_allclose(got[1], 2 * (1 * 5 + 2 * 6))
-    np.testing.assert_allclose(got[2], np.cos([3, 4]) * np.array([7, 8]), rtol=1e-15)
-    assert isinstance(Rop((x * 2, x), x, v), tuple)
-    assert value(Rop(x, x, v), v=[1, 2]).tolist() == [1, 2]
-
-
-def test_rop_errors() -> None:
-    x, y, v = T.dvectors("x", "y", "v")
-    with pytest.raises(ValueError, match=r"ranks differ .*test_gradient\.py"):
-        Rop(x * 2, x, T.dmatrix())
-    with pytest.raises(AssertionError):
-        Rop(x * 2, [x], [v, v])
-    with pytest.raises(AssertionError):
-        Lop([x * 2], x, [v, v])
-    with pytest.raises(DisconnectedInputError):
-        Rop(y * 2, x, v)
-    assert Rop(y, x, v, disconnected_outputs="ignore", return_disconnected="None") is None
-    zero = Rop([y, x * 2], x, v, disconnected_outputs="ignore")
-    assert [a.tolist() for a in value(zero, y=[1, 2], x=[0, 0], v=[3, 4])] == [[0, 0], [6, 8]]
-
-
-def test_lop_of_several_outputs() -> None:
-    x, u = T.dvectors("x", "u")
-    got = value(Lop([x**2, x * 3], [x], [u, u]), x=[1, 2], u=[10, 100])
-    assert isinstance(got, list) and got[0].tolist() == [50, 700]
-    assert value(Lop([x, x], x, [u, u]), u=[1, 2]).tolist() == [2, 4]
-
-
-def test_outputs_made_of_each_other() -> None:
-    """Unlike a known gradient, the point of an output does not hide those of its consumers."""
-    x, u, v = T.dvectors("x", "u", "v")
-    h = x**2
-    f = [h, h * 3, x]
-    at = {"x": [1, 2], "u": [1, 10], "v": [1, 10]}
-    assert value(Lop(f, x, [u, u, u]), **at).tolist() == [2 + 6 + 1, 10 * (4 + 12 + 1)]
-    got = value(Rop(f, x, v), **at)
-    assert [g.tolist() for g in got] == [[2, 40], [6, 120], [1, 10]]
-
-
-def test_subgraph_grad() -> None:
-    x, w1, w2 = T.dvector("x"), T.dmatrix("w1"), T.dmatrix("w2")
-    hidden = T.tanh(T.dot(w1, x))
-    cost = (T.tanh(T.dot(w2, hidden)) ** 2).sum() + (w1**2).sum()
-    upper, to_hidden = subgraph_grad([w2], [hidden], cost=cost)
-    lower, to_x = subgraph_grad([w1], [x], start=dict(zip([hidden], to_hidden, strict=True)))
-    rng = np.random.default_rng(0)
-    at = {"x": rng.normal(size=2), "w1": rng.normal(size=(3, 2)), "w2": rng.normal(size=(4, 3))}
-    whole = value(grad(cost - (w1**2).sum(), [w2, w1, x]), **at)
-    for a, b in zip(whole, value([*upper, *lower, *to_x], **at), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12)
-    with pytest.raises(AssertionError):
-        subgraph_grad([w2], [hidden])
-    with pytest.raises(TypeError, match="end must be a list"):
-        subgraph_grad([w2], hidden, cost=cost)  # type: ignore[arg-type]
-
-
-def test_subgraph_grad_adds_start_and_cost() -> None:
-    x, y = T.dscalars("x", "y")
-    h = x * y
-    wrt, end, share, direct = subgraph_grad(
-        [y], [x], start={h: T.constant(10.0)}, cost=h**2, details=True
-    )
-    assert value([*wrt, *end], x=2.0, y=3.0) == [2 * (10 + 12), 3 * (10 + 12)]
-    assert value([*share, *direct], x=2.0, y=3.0) == [20, 30, 24, 36]
-    assert subgraph_grad([T.dscalar()], [x], cost=h)[0] == [None]
 
 
 # -- size and order ------------------------------------------------------------------------------

@@ -30,12 +30,18 @@ def scaled(t: mpf) -> mpf:
 
 def main() -> None:
     """Print the C initialisers."""
-    print(fit(erf_rest, 0, mpf("0.8101"), range(13))
-          .report("erf f64: erf(x)/x - 1 in z = x^2, x <= 0.9"))
+    print(
+        fit(erf_rest, 0, mpf("0.8101"), range(13)).report(
+            "erf f64: erf(x)/x - 1 in z = x^2, x <= 0.9"
+        )
+    )
     low = (mpf("0.69") - 4) / (mpf("0.69") + 4)
     for degree in (21, 22):
-        print(fit(scaled, low, 1, range(degree + 1), weight=lambda t: 1 / scaled(t), refit=2)
-              .report(f"erfcx f64 for x >= 0.69, degree {degree}, relative"))
+        print(
+            fit(scaled, low, 1, range(degree + 1), weight=lambda t: 1 / scaled(t), refit=2).report(
+                f"erfcx f64 for x >= 0.69, degree {degree}, relative"
+            )
+        )
 
 
 if __name__ == "__main__":

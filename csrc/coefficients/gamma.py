@@ -17,8 +17,11 @@ def q(u: mpf) -> mpf:
 
 def main() -> None:
     """Print the C initialisers."""
-    print(fit(q, 0, 1, range(23), weight=lambda u: 1 / q(u), refit=1, points=600)
-          .report("log Gamma(1 + u) / (u (u - 1)), relative"))
+    print(
+        fit(q, 0, 1, range(23), weight=lambda u: 1 / q(u), refit=1, points=600).report(
+            "log Gamma(1 + u) / (u (u - 1)), relative"
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -21,23 +21,35 @@ def main() -> None:
     """Print the C initialisers."""
     narrow = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mpf("1.0001")
     wide = mpf("0.2001")
-    weight = lambda z: z**mpf("1.5")  # noqa: E731
+    weight = lambda z: z ** mpf("1.5")  # noqa: E731
     for name, s, degrees in (("|s|<=0.1716", narrow, (6,)), ("|s|<=0.2", wide, (6, 7))):
         for degree in degrees:
-            print(fit(r_of, 0, s**2, range(degree + 1), weight=weight)
-                  .report(f"log f64, {name}, R of degree {degree}"))
+            print(
+                fit(r_of, 0, s**2, range(degree + 1), weight=weight).report(
+                    f"log f64, {name}, R of degree {degree}"
+                )
+            )
         for degree in (2, 3):
-            print(fit(r_of, 0, s**2, range(degree + 1), weight=weight, dtype="f32")
-                  .report(f"log f32, {name}, R of degree {degree}", "f32"))
+            print(
+                fit(r_of, 0, s**2, range(degree + 1), weight=weight, dtype="f32").report(
+                    f"log f32, {name}, R of degree {degree}", "f32"
+                )
+            )
     third = mpf(2) / 3
     head = mpf(float(third))
     print(f"2/3 = {as_c(head)} + {as_c(third - head)}")
     rest = lambda z: (r_of(z) - third) / z if z > mpf("1e-12") else mpf(2) / 5  # noqa: E731
-    print(fit(rest, 0, narrow**2, range(8), weight=lambda z: z**2)
-          .report("log f64 for pow: (R(z) - 2/3) / z, relative"))
+    print(
+        fit(rest, 0, narrow**2, range(8), weight=lambda z: z**2).report(
+            "log f64 for pow: (R(z) - 2/3) / z, relative"
+        )
+    )
     low, high = mp.sqrt(mpf(1) / 2), mp.sqrt(2)
-    print(fit(mp.cbrt, low * mpf("0.9999"), high * mpf("1.0001"), range(8), refit=1)
-          .report("cbrt of m, sqrt(1/2) <= m <= sqrt(2)"))
+    print(
+        fit(mp.cbrt, low * mpf("0.9999"), high * mpf("1.0001"), range(8), refit=1).report(
+            "cbrt of m, sqrt(1/2) <= m <= sqrt(2)"
+        )
+    )
 
 
 if __name__ == "__main__":

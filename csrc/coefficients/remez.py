@@ -111,9 +111,7 @@ def _exchange(
             right[i] = targets[index]
         solution = mp.lu_solve(matrix, right)
         c = [solution[j] for j in range(n)]
-        errors = [
-            t - mp.fdot(row, c) for row, t in zip(rows, targets, strict=True)
-        ]
+        errors = [t - mp.fdot(row, c) for row, t in zip(rows, targets, strict=True)]
         worst = max(abs(e) for e in errors)
         if worst < best_error:
             best, best_error = c, worst

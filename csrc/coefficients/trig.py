@@ -45,18 +45,36 @@ def main() -> None:
     parts_of_half_pi()
     quarter = (mp.pi / 4 * mpf("1.0001")) ** 2
     w3 = lambda z: z ** mpf("1.5")  # noqa: E731
-    print(fit(lambda z: -series(z, 3, -1, 2), 0, quarter, range(6), weight=w3)
-          .report("sin f64: (sin(r) - r) / r^3 in z = r^2"))
-    print(fit(lambda z: series(z, 4, -1, 2), 0, quarter, range(6), weight=lambda z: z**2)
-          .report("cos f64: (cos(r) - 1 + z/2) / z^2 in z = r^2"))
-    print(fit(lambda z: -series(z, 3, -1, 2), 0, quarter, range(4), weight=w3)
-          .report("sin for f32 results"))
-    print(fit(lambda z: series(z, 4, -1, 2), 0, quarter, range(3), weight=lambda z: z**2)
-          .report("cos for f32 results"))
-    print(fit(atan_rest, 0, (mp.sqrt(2) - 1) ** 2 * mpf("1.0001"), range(12), weight=lambda z: z)
-          .report("atan f64, t^2 <= 0.1716, relative"))
-    print(fit(asin_rest, 0, mpf("0.2501"), range(13), weight=lambda z: z)
-          .report("asin f64, t^2 <= 1/4, relative"))
+    print(
+        fit(lambda z: -series(z, 3, -1, 2), 0, quarter, range(6), weight=w3).report(
+            "sin f64: (sin(r) - r) / r^3 in z = r^2"
+        )
+    )
+    print(
+        fit(lambda z: series(z, 4, -1, 2), 0, quarter, range(6), weight=lambda z: z**2).report(
+            "cos f64: (cos(r) - 1 + z/2) / z^2 in z = r^2"
+        )
+    )
+    print(
+        fit(lambda z: -series(z, 3, -1, 2), 0, quarter, range(4), weight=w3).report(
+            "sin for f32 results"
+        )
+    )
+    print(
+        fit(lambda z: series(z, 4, -1, 2), 0, quarter, range(3), weight=lambda z: z**2).report(
+            "cos for f32 results"
+        )
+    )
+    print(
+        fit(
+            atan_rest, 0, (mp.sqrt(2) - 1) ** 2 * mpf("1.0001"), range(12), weight=lambda z: z
+        ).report("atan f64, t^2 <= 0.1716, relative")
+    )
+    print(
+        fit(asin_rest, 0, mpf("0.2501"), range(13), weight=lambda z: z).report(
+            "asin f64, t^2 <= 1/4, relative"
+        )
+    )
 
 
 if __name__ == "__main__":

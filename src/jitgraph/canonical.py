@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from jitgraph.graph import Constant, TensorType, Variable, toposort
+from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
+from jitgraph.ops.elementwise import Elementwise
 
 # Constants with more elements are passed to compiled code like arguments.
 LARGEST_WRITTEN = 64
@@ -27,6 +28,15 @@ def _constant_text(constant: Constant) -> str:
     raw = data.tobytes()
     body = raw.hex() if len(raw) <= 64 else hashlib.sha256(raw).hexdigest()
     return f"const {type_text(constant.type)} {data.shape} {body}"
+
+
+def _code_text(node: Apply) -> str:
+    """The C expression of an elementwise function: one declared by a program, at run time, is not
+    covered by the digest of our own files, and may change from one run to the next."""
+    op = node.op
+    if not isinstance(op, Elementwise):
+        return ""
+    return " " + repr(op.scalar.template(op.dtypes_in(node), node.outputs[0].type.dtype))
 
 
 def graph_text(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:

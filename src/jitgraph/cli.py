@@ -125,7 +125,9 @@ class _Version(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = _described(argparse.ArgumentParser, "Inspect, measure and check jitgraph.", _MAIN_EXAMPLES)
+    top = _described(
+        argparse.ArgumentParser, "Inspect, measure and check jitgraph.", _MAIN_EXAMPLES
+    )
     top.prog = "jitgraph"
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -145,7 +147,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _described(make: Callable[..., Any], text: str, examples: str, *args: Any, **kwargs: Any) -> Any:
+def _described(
+    make: Callable[..., Any], text: str, examples: str, *args: Any, **kwargs: Any
+) -> Any:
     return make(
         *args,
         description=text[0].upper() + text[1:].removesuffix(".") + ".",
@@ -267,20 +271,40 @@ def _stdout_kept_clean() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: that of the process); return the exit code."""
-    arguments = parser().parse_args(argv)
+    """Run the command line `argv` (default: that of the process); return the exit code.
+
+    Raises SystemExit as argparse does, for --help, --version and wrong command lines.
+    """
+    with contextlib.suppress(AttributeError):  # a terminal without Unicode shows escapes
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
-    except CommandError as error:
-        print(f"jitgraph {arguments.command}: {error}", file=sys.stderr)
-        return error.status
+        try:
+            return _run(parser().parse_args(argv))
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter flushes stdout once more at exit; that must not fail too.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from jitgraph.errors import JitgraphError
+
+    try:
+        status: int = arguments.run(arguments)
+        return status
+    except CommandError as error:
+        return _complain(arguments, str(error), error.status)
+    except JitgraphError as error:  # no compiler, or one that fails
+        return _complain(arguments, str(error), PROBLEM)
     except KeyboardInterrupt:
-        print(f"jitgraph {arguments.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _complain(arguments, "interrupted", INTERRUPTED)
+
+
+def _complain(arguments: argparse.Namespace, message: str, status: int) -> int:
+    from jitgraph.printing import printable
+
+    print(f"jitgraph {arguments.command}: {printable(message, keep=chr(10))}", file=sys.stderr)
+    return status

@@ -78,13 +78,13 @@ def function(
     expressions = [o.variable for o in outs]
     targets = [*pairs, *(i for i in ins if i.update is not None)]
     news = [*pairs.values(), *(i.update for i in ins if i.update is not None)]
+    given = [_as_leaf(i.variable, replacements) for i in ins]
     rebuilt = rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]
     news = list(rebuilt[len(expressions) :])
     expressions = list(rebuilt[: len(expressions)])
     defaults.extend(targets, expressions, news, replacements)
-    given = [i.variable for i in ins]
     shared = _needed_leaves(given, [*expressions, *news], targets)
-    _check_unused(ins, [*expressions, *news], on_unused_input)
+    _check_unused(ins, given, [*expressions, *news], on_unused_input)
     report: dict[str, Any] = {}
     from jitgraph.mode import get_mode
 
@@ -102,6 +102,16 @@ def function(
         shape_of_result,
         name or (format_origin(origin) or None),
     )
+
+
+def _as_leaf(variable: Variable, replacements: dict[Variable, Variable]) -> Variable:
+    """The leaf that an input is in the graph; an intermediate result is replaced by a new one."""
+    if variable.owner is None:
+        return variable
+    leaf = variable.type.make_variable(variable.name)
+    leaf.origins = variable.owner.origins
+    replacements[variable] = leaf
+    return leaf
 
 
 def _with_default_downcast(i: In, original: Any, allow: bool | None) -> In:
@@ -297,7 +307,9 @@ def _needed_leaves(
     return shared
 
 
-def _check_unused(ins: Sequence[In], outputs: Sequence[Variable], choice: str | None) -> None:
+def _check_unused(
+    ins: Sequence[In], given: Sequence[Variable], outputs: Sequence[Variable], choice: str | None
+) -> None:
     choice = choice or config.on_unused_input
     if choice not in ("raise", "warn", "ignore"):
         raise ValueError(
@@ -306,9 +318,9 @@ def _check_unused(ins: Sequence[In], outputs: Sequence[Variable], choice: str | 
         )
     if choice == "ignore":
         return
-    used = set(ancestors(outputs, stop=[i.variable for i in ins]))
-    for i in ins:
-        if i.variable in used or i.update is not None:
+    used = set(ancestors(outputs, stop=given))
+    for i, leaf in zip(ins, given, strict=True):
+        if leaf in used or i.update is not None:
             continue
         where = f"   ({i.variable.where})" if i.variable.where else here()
         message = (

@@ -11,8 +11,10 @@ long double first and then confirm the worst ones with MPFR:
 from __future__ import annotations
 
 import argparse
-import contextlib
+import atexit
+import functools
 import math
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,14 +28,20 @@ import cffi
 import gmpy2
 import numpy as np
 
-with contextlib.suppress(ImportError):  # as a script or under pytest the folder is on the path
-    from math_functions import TABLE, MathFunction
-if "TABLE" not in globals():
-    from tests.csrc.math_functions import TABLE, MathFunction
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for python -m tests.csrc.ulp
+import special_functions  # noqa: F401  (adds to TABLE)
+from math_functions import TABLE, MathFunction
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
-FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
-         "-fno-trapping-math")
+FLAGS = (
+    "-O3",
+    "-std=gnu11",
+    "-fPIC",
+    "-fwrapv",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+)
 PRECISION = 120
 NUMPY = {"f64": np.float64, "f32": np.float32}
 C_TYPE = {"f64": "double", "f32": "float"}
@@ -51,7 +59,7 @@ def native_march() -> str:
     return "x86-64-v3" if "avx2" in flags else "native"
 
 
-def compiler_flags(march: str, cc: str = "gcc") -> list[str]:
+def compiler_flags(march: str) -> list[str]:
     """The flags of generated code."""
     flags = [*FLAGS]
     if march:
@@ -71,8 +79,10 @@ def loop_source(functions: Iterable[MathFunction], dtypes: Sequence[str]) -> str
             c = C_TYPE[t]
             y = f"const {c} *restrict y, " if f.arity == 2 else ""
             call = f"jg_{f.name}_{t}(x[i]{', y[i]' if f.arity == 2 else ''})"
-            lines.append(f"void loop_{f.name}_{t}(const {c} *restrict x, {y}{c} *restrict z, "
-                         f"int64_t n) {{\n    for (int64_t i = 0; i < n; i++) z[i] = {call};\n}}")
+            lines.append(
+                f"void loop_{f.name}_{t}(const {c} *restrict x, {y}{c} *restrict z, "
+                f"int64_t n) {{\n    for (int64_t i = 0; i < n; i++) z[i] = {call};\n}}"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -98,26 +108,53 @@ class Loops:
         getattr(self.lib, f"loop_{name}_{dtype}")(*pointers, arrays[-1].size)
 
 
-def compile_loops(functions: Iterable[MathFunction], folder: Path, *, march: str | None = None,
-                  cc: str = "gcc", dtypes: Sequence[str] = ("f64", "f32"),
-                  include: Path = CSRC, extra: Sequence[str] = ()) -> Loops:
+def compile_loops(
+    functions: Iterable[MathFunction],
+    folder: Path,
+    *,
+    march: str | None = None,
+    cc: str = "gcc",
+    dtypes: Sequence[str] = ("f64", "f32"),
+    include: Path = CSRC,
+    extra: Sequence[str] = (),
+) -> Loops:
     """Compile the loops of these functions and load them."""
     functions = list(functions)
     march = native_march() if march is None else march
     folder.mkdir(parents=True, exist_ok=True)
     source, library = folder / "loops.c", folder / "loops.so"
     source.write_text(loop_source(functions, dtypes))
-    command = [cc, *compiler_flags(march, cc), *extra, "-Wall", "-Wextra", "-Werror", "-shared",
-               f"-I{include}", str(source), "-o", str(library)]
+    command = [
+        cc,
+        *compiler_flags(march),
+        *extra,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        f"-I{include}",
+        str(source),
+        "-o",
+        str(library),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
     ffi = cffi.FFI()
     for f in functions:
         for t in dtypes:
-            ffi.cdef(f"void loop_{f.name}_{t}({', '.join([C_TYPE[t] + ' *'] * (f.arity + 1))}, "
-                     "int64_t);")
+            ffi.cdef(
+                f"void loop_{f.name}_{t}({', '.join([C_TYPE[t] + ' *'] * (f.arity + 1))}, int64_t);"
+            )
     return Loops(ffi, ffi.dlopen(str(library)), library, done.stderr)
+
+
+@functools.cache
+def all_loops() -> Loops:
+    """The loops of every function, compiled once per process for this machine."""
+    folder = Path(tempfile.mkdtemp(prefix="jitgraph-ulp-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return compile_loops(TABLE.values(), folder)
 
 
 # --- points --------------------------------------------------------------------------------------
@@ -153,7 +190,7 @@ def sample(f: MathFunction, dtype: str, n: int, seed: int = 0) -> tuple[Array, .
     """Points of all intervals, n in total.  Two-argument functions pair their boxes."""
     rng = np.random.default_rng([seed, sum(map(ord, f.name)), len(dtype)])
     intervals = f.intervals[dtype]
-    boxes = [intervals[i:i + f.arity] for i in range(0, len(intervals), f.arity)]
+    boxes = [intervals[i : i + f.arity] for i in range(0, len(intervals), f.arity)]
     share = max(n // len(boxes), 8)
     columns = [[draw(interval, dtype, share, rng) for interval in box] for box in boxes]
     for box in columns:
@@ -270,13 +307,30 @@ def compile_screen(f: MathFunction, dtype: str, folder: Path) -> tuple[cffi.FFI,
     """The C screening loop of one function: long double for f64, double for f32."""
     o, s = ("long double", "l") if dtype == "f64" else ("double", "")
     body = f.long_double if dtype == "f64" else f.long_double.replace("l(", "(")
-    text = SCREEN.format(c=C_TYPE[dtype], o=o, s=s, top=1023 if dtype == "f64" else 127,
-                         bottom=-1022 if dtype == "f64" else -126,
-                         digits=53 if dtype == "f64" else 24)
+    text = SCREEN.format(
+        c=C_TYPE[dtype],
+        o=o,
+        s=s,
+        top=1023 if dtype == "f64" else 127,
+        bottom=-1022 if dtype == "f64" else -126,
+        digits=53 if dtype == "f64" else 24,
+    )
     text = text.replace("/* Error", f"static {o} oracle({o} x) {{ return {body}; }}\n/* Error")
     (folder / "screen.c").write_text(text)
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-fPIC", "-shared", str(folder / "screen.c"),
-                    "-o", str(folder / "screen.so"), "-lm"], check=True)
+    subprocess.run(
+        [
+            "gcc",
+            "-O2",
+            "-std=gnu11",
+            "-fPIC",
+            "-shared",
+            str(folder / "screen.c"),
+            "-o",
+            str(folder / "screen.so"),
+            "-lm",
+        ],
+        check=True,
+    )
     ffi = cffi.FFI()
     ffi.cdef(f"void screen({C_TYPE[dtype]} *, {C_TYPE[dtype]} *, float *, int64_t);")
     return ffi, ffi.dlopen(str(folder / "screen.so"))
@@ -292,8 +346,15 @@ def blocks(f: MathFunction, dtype: str, n: int, exhaustive: bool) -> Iterable[tu
         yield sample(f, dtype, min(n, 200_000), seed)
 
 
-def long_run(f: MathFunction, dtype: str, n: int, *, march: str | None = None,
-             exhaustive: bool = False, cc: str = "gcc") -> Worst:
+def long_run(
+    f: MathFunction,
+    dtype: str,
+    n: int,
+    *,
+    march: str | None = None,
+    exhaustive: bool = False,
+    cc: str = "gcc",
+) -> Worst:
     """Screen many points in C, confirm the worst of every block with MPFR."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -307,8 +368,12 @@ def long_run(f: MathFunction, dtype: str, n: int, *, march: str | None = None,
                 x, z = args[0], loops.call(f.name, dtype, args[0])
                 error = np.empty(x.size, np.float32)
                 pointer = f"{C_TYPE[dtype]} *"
-                lib.screen(ffi.cast(pointer, x.ctypes.data), ffi.cast(pointer, z.ctypes.data),
-                           ffi.cast("float *", error.ctypes.data), x.size)
+                lib.screen(
+                    ffi.cast(pointer, x.ctypes.data),
+                    ffi.cast(pointer, z.ctypes.data),
+                    ffi.cast("float *", error.ctypes.data),
+                    x.size,
+                )
                 if float(error.max()) < best.ulp - 0.01:
                     continue
                 keep = np.argpartition(error, -4)[-4:]
@@ -335,12 +400,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         for dtype in options.dtype or ["f64", "f32"]:
             start = time.perf_counter()
             n = max(1000, int(options.n / f.cost))
-            worst = long_run(f, dtype, n, march=options.march, cc=options.cc,
-                             exhaustive=options.exhaustive and dtype == "f32" and f.arity == 1)
+            worst = long_run(
+                f,
+                dtype,
+                n,
+                march=options.march,
+                cc=options.cc,
+                exhaustive=options.exhaustive and dtype == "f32" and f.arity == 1,
+            )
             bad = worst.ulp > f.bound(dtype)
             failed += bad
-            print(f"{'FAIL' if bad else 'ok  '} {name}_{dtype} <= {f.bound(dtype)}: {worst} "
-                  f"({time.perf_counter() - start:.1f} s)", flush=True)
+            print(
+                f"{'FAIL' if bad else 'ok  '} {name}_{dtype} <= {f.bound(dtype)}: {worst} "
+                f"({time.perf_counter() - start:.1f} s)",
+                flush=True,
+            )
     return 1 if failed else 0
 
 

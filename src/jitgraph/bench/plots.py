@@ -98,10 +98,14 @@ def time_error(report: dict[str, Any], path: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(*limits)
-    axes.set_ylim(min(c["errors"]["max_abs"] for c in points) / 100, 30)
+    points.sort(key=lambda c: -float(c["errors"]["max_abs"]))
+    highest, lowest = (points[k]["errors"]["max_abs"] for k in (0, -1))
+    room = (highest / lowest) ** 0.2  # for the labels above and below
+    axes.set_ylim(lowest / room, highest * room)
     middle = (limits[0] * limits[1]) ** 0.5
-    for c in points:
-        _point(axes, c, "right" if c["ns_per_element"] > middle else "left")
+    for rank, c in enumerate(points):
+        # Neighbours in error, which may be so in time too, have labels on opposite sides.
+        _point(axes, c, "right" if c["ns_per_element"] > middle else "left", under=rank % 2 == 1)
     for rank, c in enumerate(sorted(copies, key=lambda c: c["ns_per_element"])):
         _copy_line(axes, c, rank)
     axes.set_xlabel("median time, nanoseconds per element")
@@ -118,15 +122,13 @@ def time_error(report: dict[str, Any], path: str) -> None:
 _BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
-def _point(axes: Any, c: dict[str, Any], side: str) -> None:
+def _point(axes: Any, c: dict[str, Any], side: str, under: bool) -> None:
     """The point with its spread (MAD), and a label beside it that starts or ends there."""
     colour = COLOURS.get(c["name"], OTHER_COLOUR)
     x, y = c["ns_per_element"], c["errors"]["max_abs"]
     spread = c["mad_s"] / c["median_s"] * x
     axes.errorbar(x, y, xerr=spread, fmt="o", markersize=9, color=colour, capsize=3, zorder=4)
     threads = "1 thread" if c["threads"] == 1 else f"{c['threads']} threads"
-    # The two approximations are close in both directions: one label above, one below.
-    under = c["name"] == "ultra_fast_sigmoid"
     axes.annotate(
         f"{_long_name(c['name'])}\n{x:.3g} ns, error {y:.2g}, {threads}",
         (x, y),

@@ -5,6 +5,7 @@ To add a contender, append a `Contender` in `contenders`; everything else follow
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -65,9 +66,7 @@ def contenders(dtype: str, threads: int, warm: Array) -> list[Contender]:
             is_copy=True,
         ),
         Contender("copy, fresh", "x.copy()", 1, lambda a: np.asarray(a.copy()), is_copy=True),
-        Contender(
-            COMPILED, "jitgraph.function([x], x)", threads, _compiled([x], x), is_copy=True
-        ),
+        Contender(COMPILED, "jitgraph.function([x], x)", threads, _compiled([x], x), is_copy=True),
         Contender("NumPy", "1/(1 + np.exp(-x))", 1, _numpy_sigmoid),
     ]
     for name in ("sigmoid", "ultra_fast_sigmoid", "hard_sigmoid"):
@@ -106,7 +105,7 @@ def _warm_copy(buffer: Array, threads: int) -> Callable[[Array], Array]:
 
     def shared_copy(x: Array) -> Array:
         bounds = [x.size * k // threads for k in range(threads + 1)]
-        parts = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
         list(pool.map(lambda part: np.copyto(buffer[part], x[part]), parts))
         return buffer
 
@@ -148,10 +147,11 @@ def run(settings: Settings, json_to: str | None = None, pictures_to: str | None 
 
     refuse_if_too_large(settings)
     _refuse_if_unwritable(json_to, pictures_to)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with jitgraph.num_threads(settings.threads), Progress() as progress:
         threads = jitgraph.get_num_threads()
         rows = _rows(settings, threads, progress)
-    report = as_json(settings, threads, rows)
+    report = as_json(settings, threads, rows, load)
     report["pictures"] = []
     remark = ""
     if pictures_to is not None:
@@ -195,6 +195,8 @@ def _rows(settings: Settings, threads: int, progress: Progress) -> list[Row]:
         timings = measure(contenders(settings.dtype, threads, warm), x, settings.rounds, progress)
     except MemoryError as error:
         raise CommandError(f"no memory for {settings.n:,} elements: {error}") from None
+    except ArithmeticError as error:
+        raise CommandError(str(error), status=1) from None
     return [
         Row(t, None if t.contender.is_copy else examiner.examine(t.contender.call)) for t in timings
     ]
@@ -219,8 +221,13 @@ def _draw(report: dict[str, Any], rows: list[Row], directory: str) -> tuple[list
 # --- report --------------------------------------------------------------------------------------
 
 
-def as_json(settings: Settings, threads: int, rows: list[Row]) -> dict[str, Any]:
-    """All figures. Times are seconds per call, errors those of `oracle.Errors`."""
+def as_json(
+    settings: Settings, threads: int, rows: list[Row], load: float | None
+) -> dict[str, Any]:
+    """All figures. Times are seconds per call, errors those of `oracle.Errors`.
+
+    load: processes that wanted a processor in the minute before (load average), None if unknown.
+    """
     from jitgraph.inspect.machine import machine_facts
 
     medians = {r.timing.contender.name: r.timing.median for r in rows}
@@ -233,6 +240,7 @@ def as_json(settings: Settings, threads: int, rows: list[Row]) -> dict[str, Any]
         "threads": threads,
         "rounds": settings.rounds,
         "base": BASE,
+        "load_before": load,
         "machine": machine_facts(),
         "contenders": [_figures(r, settings.n, size, medians) for r in rows],
         "explanation": explanation(size, rows),
@@ -265,7 +273,7 @@ def explanation(size: int, rows: list[Row]) -> list[str]:
         f"x warm: time over that of '{BASE}', which reads x once and writes as much, with the same "
         "threads, to memory that is there already: what the memory allows; nothing is much faster.",
         f"x compiled: time over that of '{COMPILED}', the identity as a compiled function, which "
-        "returns a new array as all others here do. (Its memory is that of an earlier result that is "
+        "returns a new array as all others here do. (Its memory is that of an earlier result, now "
         "gone; 'copy, fresh' is NumPy's copy to memory that the system must first provide.)",
         f"GB/s counts {2 * size} bytes an element, x read and the result written, whatever else "
         "moves.",
@@ -289,7 +297,8 @@ def render(report: dict[str, Any]) -> str:
     head = [
         f"sigmoid of {report['n']:,} {report['dtype']}, uniform in [{low:g}, {high:g}]; "
         f"{report['threads']} thread(s); {report['rounds']} interleaved rounds after a warm-up",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}",
+        f"{machine['cpu']}, {machine['cores']} cores, {_load_text(report)}, {machine['system']}; "
+        f"{versions}",
     ]
     if compiler is not None:
         head.append(f"{compiler['version']}: {' '.join(compiler['flags'])}")
@@ -304,6 +313,11 @@ def render(report: dict[str, Any]) -> str:
     for text in report["explanation"]:
         lines += _wrap(text)
     return "\n".join(lines) + "\n"
+
+
+def _load_text(report: dict[str, Any]) -> str:
+    load = report["load_before"]
+    return "load unknown" if load is None else f"load {load:.1f} before"
 
 
 def _wrap(text: str) -> list[str]:

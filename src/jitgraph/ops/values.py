@@ -45,7 +45,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
     return TensorType.constant_class(type_, array, name=name)
 
 
-def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Any:
     """`x` as a tensor variable: a variable unchanged, numbers and arrays as constants.
 
     A list or tuple that contains variables is stacked along a new first axis. `ndim` puts

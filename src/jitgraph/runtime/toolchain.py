@@ -260,7 +260,8 @@ def _ziglang() -> tuple[str, ...] | None:
 
 def _kind(argv: tuple[str, ...]) -> str:
     names = [os.path.basename(word) for word in (argv[0], os.path.realpath(argv[0]))]
-    if "cc" in argv[1:] and any(name.startswith("zig") for name in names):
+    # "zig cc" and "python -m ziglang cc"
+    if "cc" in argv[1:] and any(name.startswith("zig") for name in (*names, *argv[1:])):
         return "zig"
     if any("clang" in name for name in names) or sys.platform == "darwin":
         return "clang"
