@@ -41,7 +41,7 @@ def main() -> None:
     for number in range(arguments.rounds + 1):
         with tempfile.TemporaryDirectory() as cache:
             child = common.fresh([CHILD], {"JITGRAPH_CACHE_DIR": cache})
-        assert child["report"]["source"] == "compiled", child
+        common.expect(child["report"]["source"], "compiled")
         if number:
             for name in STAGES:
                 found[name].append({**child["report"], **child}[name])

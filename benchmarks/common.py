@@ -7,6 +7,7 @@ whatever else the machine does meets all of them. The first round warms up and d
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -77,11 +78,25 @@ def fresh(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Any
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def expect(found: Any, expected: Any) -> None:
+    """End the program if what was measured is not what was meant."""
+    if found != expected:
+        raise SystemExit(f"{sys.argv[0]}: expected {expected!r}, found {found!r}")
+
+
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Median, median absolute deviation from it, and all values."""
     median = statistics.median(values)
     mad = statistics.median(abs(v - median) for v in values)
     return {"median": median, "mad": mad, "values": list(values)}
+
+
+def optional(name: str) -> Any:
+    """The module of this name, or None where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: str = "") -> None:

@@ -41,7 +41,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, place in caches.items():
                 child = common.fresh([CHILD], {"JITGRAPH_CACHE_DIR": place})
-                assert child["report"]["source"] == "disk", child
+                common.expect(child["report"]["source"], "disk")
                 for stage in STAGES:
                     found[name][stage].append({**child["report"], **child}[stage])
     figures = {

@@ -58,6 +58,21 @@ JG_MATH jg_pair_f64 jg_sin_cos_pi(double x) {
     return (jg_pair_f64){-cosine, sine};
 }
 
+/* |sin(pi x)| as a normalised pair, x not an integer. */
+JG_MATH jg_pair_f64 jg_pair_sin_pi(double x) {
+    const double t = jg_magnitude_f64(x - jg_rint_f64(x));
+    const int far = t > 0.25;
+    const jg_pair_f64 a = jg_pair_mul(jg_pair(far ? 0.5 - t : t),
+                                      (jg_pair_f64){0x1.921fb54442d18p+1, 0x1.1a62633145c07p-53});
+    const jg_pair_f64 y = far ? jg_cos_kernel_f64(a.hi, a.lo) : jg_sin_kernel_f64(a.hi, a.lo);
+    return jg_fast_sum_f64(y.hi, y.lo);
+}
+/* pi / |sin(pi x)| as a pair. */
+JG_MATH jg_pair_f64 jg_pair_pi_over_sin(double x) {
+    return jg_pair_div((jg_pair_f64){0x1.921fb54442d18p+1, 0x1.1a62633145c07p-53},
+                       jg_pair_sin_pi(x));
+}
+
 /* --- the gamma function ------------------------------------------------------------------------ */
 
 /* Gamma(a) = exp(e) / shift for a > 0. */
@@ -120,13 +135,14 @@ JG_SCALAR double jg_gamma_f64(double x) {
         return jg_pair_exp(g.e) / g.shift.hi;
     }
     if (x == jg_rint_f64(x)) return __builtin_nan("");
-    const double a = -x, sine = jg_sin_cos_pi(a).hi;
+    /* Gamma(-a) = -pi / (a sin(pi a) Gamma(a)); the sine is negative where floor(a) is odd. */
+    const double a = -x, half = 0.5 * jg_floor_f64(a);
+    const double sign = half == jg_floor_f64(half) ? -1.0 : 1.0;
     if (a < 0x1p-60) return 1.0 / x;
-    if (a > 190.0) return sine > 0.0 ? -0.0 : 0.0;
-    /* Gamma(-a) = -pi / (a sin(pi a) Gamma(a)) */
+    if (a > 190.0) return sign * 0.0;
     const jg_gamma_parts_t g = jg_gamma_parts(a);
-    const double ratio = 0x1.921fb54442d18p+1 / (a * sine);
-    return -(ratio * g.shift.hi * jg_pair_exp(jg_pair_negate(g.e)));
+    const jg_pair_f64 ratio = jg_pair_mul(jg_pair_div(jg_pair_pi_over_sin(a), jg_pair(a)), g.shift);
+    return sign * ratio.hi * jg_pair_exp(jg_pair_negate(g.e));
 }
 JG_SCALAR float jg_gamma_f32(float x) { return (float)jg_gamma_f64((double)x); }
 
@@ -177,7 +193,7 @@ JG_SCALAR float jg_gammaln_f32(float x) { return (float)jg_gammaln_f64((double)x
 /* psi(x) = log b - 1/(2b) - sum B_2k/(2k b^2k) - sum 1/(x + i), b = x + n; DLMF 5.11.2, 5.5.2. */
 JG_SCALAR double jg_psi_f64(double x) {
     if (x != x || x == -__builtin_inf()) return __builtin_nan("");
-    if (x == 0.0) return -1.0 / x;
+    if (jg_magnitude_f64(x) < 0x1p-60) return -1.0 / x;
     if (x < 0.0) {
         if (x == jg_rint_f64(x)) return __builtin_nan("");
         const jg_pair_f64 t = jg_sin_cos_pi(x);
@@ -210,8 +226,9 @@ JG_SCALAR double jg_tri_gamma_f64(double x) {
     if (x != x || x == -__builtin_inf()) return __builtin_nan("");
     if (x <= 0.0) {
         if (x == jg_rint_f64(x)) return __builtin_inf();
-        const double s = 0x1.921fb54442d18p+1 / jg_sin_cos_pi(x).hi;
-        return s * s - jg_tri_gamma_f64(1.0 - x);
+        if (x > -0x1p-100) return (1.0 / x) / x;
+        const jg_pair_f64 s = jg_pair_pi_over_sin(x);
+        return jg_pair_mul(s, s).hi - jg_tri_gamma_f64(1.0 - x);
     }
     if (x < 0x1p-100) return (1.0 / x) / x;
     jg_pair_f64 sum = jg_pair(0.0);

@@ -117,6 +117,30 @@ class TensorType(Type):
     def make_constant(self, value: Any, name: str | None = None) -> Constant:
         return TensorType.constant_class(self, np.asarray(value, dtype=self.dtype), name=name)
 
+    def filter(self, value: Any, strict: bool = False, allow_downcast: bool | None = None) -> Any:
+        """`value` as an array of this type (see `jitgraph.tensor.filter.filter_value`)."""
+        from jitgraph.tensor.filter import filter_value
+
+        return filter_value(self, value, strict, allow_downcast)
+
+    def filter_variable(self, value: Any) -> Variable:
+        """`value` as a variable of this type; TypeError if it is not and cannot safely become one."""
+        from jitgraph.tensor.filter import filter_variable
+
+        return filter_variable(self, value)
+
+    def values_eq(self, a: Any, b: Any) -> bool:
+        """Whether two arrays have equal dtypes, shapes and elements, nan equal to nan."""
+        from jitgraph.tensor.filter import values_eq
+
+        return values_eq(a, b)
+
+    def values_eq_approx(self, a: Any, b: Any) -> bool:
+        """As `values_eq`, within the tolerance of the dtype (1e-5 relative)."""
+        from jitgraph.tensor.filter import values_eq
+
+        return values_eq(a, b, approximately=True)
+
     def __str__(self) -> str:
         return f"TensorType({self.dtype}, {_pattern_name(self.broadcastable)})"
 

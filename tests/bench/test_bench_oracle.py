@@ -44,10 +44,14 @@ def test_values_have_49_right_digits(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_errors_are_those_of_exact_arithmetic(dtype: str) -> None:
-    """Perturbed results, of every size down to subnormal ones: errors to 1e-9 relative."""
+    """Perturbed results, of every size down to subnormal ones.
+
+    Errors are right to 1e-9 relative, unless they come near the 50th digit of the value.
+    """
     x = some_points(dtype)
     rng = np.random.default_rng(4)
-    y = (1 / (1 + np.exp(-x.astype(np.float64)))).astype(dtype)
+    with np.errstate(over="ignore"):
+        y = (1 / (1 + np.exp(-x.astype(np.float64)))).astype(dtype)
     y = np.where(rng.random(x.size) < 0.5, np.nextafter(y, dtype_one(dtype)), y * dtype_two(dtype))
     absolute, ulp = Oracle(x).errors(y.astype(dtype))
     for k in range(x.size):
@@ -55,8 +59,9 @@ def test_errors_are_those_of_exact_arithmetic(dtype: str) -> None:
         with mpmath.workdps(60):
             error = abs(mpmath.mpf(float(y[k])) - expected)
             in_ulp = min(error / unit(expected, dtype), mpmath.mpf(2) ** ULP[dtype][0])
-            assert abs(ulp[k] / in_ulp - 1) < 1e-9
-            assert abs(mpmath.mpf(absolute[k]) - error) <= error * 1e-9 + mpmath.mpf(2) ** -1074
+            assert abs(mpmath.mpf(ulp[k]) - in_ulp) <= in_ulp * 1e-9 + 1e-30
+            slack = expected * 1e-46 + mpmath.mpf(2) ** -1074  # and the last place of a result
+            assert abs(mpmath.mpf(absolute[k]) - error) <= error * 1e-9 + slack
 
 
 def dtype_one(dtype: str) -> Any:
@@ -84,12 +89,15 @@ def test_a_wrong_last_digit_is_seen(dtype: str) -> None:
     """The tester tested: a result that is off by one unit has an error of 0.5 to 1.5 units."""
     examiner = Examiner(dtype)
     oracle = examiner.oracle
-    nearest = np.ldexp(oracle.hi, -oracle.shift).astype(dtype)
-    assert examiner.oracle.errors(nearest)[1].max() <= 0.5 + 1e-9
+    nearest = np.array([float(exact_sigmoid(float(x))) for x in examiner.points]).astype(dtype)
+    # (float32 is rounded twice, first to float64: half a unit and 2^-30.)
+    assert oracle.errors(nearest)[1].max() <= 0.5 + 1e-8
     off = np.nextafter(nearest, np.asarray(2, dtype))
     errors = oracle.errors(off)[1]
-    assert errors.min() >= 0.25  # the unit below 1 is half of that above
-    assert errors.max() <= 2 + 1e-9
+    assert errors.min() >= 0.5 - 1e-8
+    # The step up from 1, and from where a nearest value is the first of the next binade, is two
+    # of the units below.
+    assert errors.max() <= 2.5 + 1e-8
     wrong = examiner.examine(lambda x: off if x.size > 3 else np.array([0.5, 1, 0], dtype))
     assert wrong.max_ulp > 0.99
     assert not wrong.limits  # nan must give nan
@@ -105,8 +113,9 @@ def test_the_sample_covers_every_region(dtype: str) -> None:
     info = np.finfo(dtype)
     assert {0.0, float(info.max), -float(info.max)} <= set(points.tolist())
     assert ((points != 0) & (np.abs(points) < info.tiny)).sum() > 100  # subnormal arguments
-    results = np.ldexp(Oracle(points).hi, -Oracle(points).shift)
+    oracle = Oracle(points)
+    results = np.ldexp(oracle.hi, -oracle.shift)
     assert ((results > 0) & (results < info.tiny)).sum() > 500  # subnormal results
-    assert (results == 0).sum() > 10
+    assert (oracle.hi < np.ldexp(0.5, ULP[dtype][1] + oracle.shift)).sum() > 10  # rounded to 0
     for knot in (2.5, 3.4, 6.0):
         assert ((np.abs(points) - knot > 0) & (np.abs(points) < knot * (1 + 1e-5))).sum() >= 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import jitgraph.bench
 from jitgraph.bench import sigmoid
 from jitgraph.bench.sigmoid import Settings, memory_needed
 from jitgraph.cli import main
@@ -71,7 +73,9 @@ def test_figures_are_plausible(capsys: pytest.CaptureFixture[str], dtype: str) -
     assert errors["NumPy"]["max_abs"] <= 1.5 * eps
     assert errors["NumPy"]["max_ulp"] > 1e6
     # 1 - sigmoid(2.5), at the end of the straight line.
-    assert errors["hard_sigmoid"]["max_abs"] == pytest.approx(1 - 1 / (1 + math.exp(-2.5)), abs=1e-7)
+    assert errors["hard_sigmoid"]["max_abs"] == pytest.approx(
+        1 - 1 / (1 + math.exp(-2.5)), abs=1e-7
+    )
     assert abs(errors["hard_sigmoid"]["max_abs_at"]) == pytest.approx(2.5, abs=1e-5)
     # Worst at x with |x| about 0.539; see the formula below.
     assert errors["ultra_fast_sigmoid"]["max_abs"] == pytest.approx(worst_ultra_fast(), abs=1e-6)
@@ -130,6 +134,7 @@ def test_without_matplotlib_there_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "jitgraph.bench.plots", None)
+    monkeypatch.delattr(jitgraph.bench, "plots", raising=False)  # imported by another test
     assert main(["bench", "sigmoid", "-n", "100", "--rounds", "1", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err == "no pictures: they need matplotlib (pip install 'jitgraph[plot]')\n"
@@ -144,7 +149,13 @@ def test_too_many_elements_are_refused_before_anything_is_allocated() -> None:
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30)); "
         "sys.exit(main(['bench', 'sigmoid', '-n', str(10**13)]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(jitgraph.__file__).parents[1])},
+    )
     assert (done.returncode, done.stdout) == (2, "")
     needed = memory_needed(Settings(n=10**13))
     assert needed > 5 * 8 * 10**13

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def half_away(x: Array) -> Array:
 @pytest.mark.parametrize("march", [None, ""])
 def test_rounding_is_exact(tmp_path: Path, dtype: str, march: str | None) -> None:
     """With the machine's instructions and with the compiler's default ones (SSE2 on x86-64)."""
-    oracles = {
+    oracles: dict[str, Callable[[Array], Array]] = {
         "floor": np.floor,
         "ceil": np.ceil,
         "trunc": np.trunc,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from math_functions import MathFunction
 from ulp import NUMPY, TABLE, Loops, all_loops, compile_loops, native_march, sample
 
 STRAIGHT = [name for name, f in TABLE.items() if f.vectorises]
@@ -56,7 +57,7 @@ def test_gcc_vectorises_every_loop(tmp_path: Path, march: str) -> None:
     assert not missing
 
 
-def vectorised_lines(functions: list, folder: Path, march: str, dtype: str) -> str:
+def vectorised_lines(functions: list[MathFunction], folder: Path, march: str, dtype: str) -> str:
     """What gcc says about the loops it vectorised, without running them."""
     folder.mkdir()
     report = compile_loops(

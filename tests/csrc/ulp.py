@@ -43,7 +43,7 @@ FLAGS = (
     "-fno-trapping-math",
 )
 PRECISION = 120
-NUMPY = {"f64": np.float64, "f32": np.float32}
+NUMPY: dict[str, Any] = {"f64": np.float64, "f32": np.float32}
 C_TYPE = {"f64": "double", "f32": "float"}
 Array = np.ndarray[Any, Any]
 

@@ -73,7 +73,9 @@ class Oracle:
         """The exponent of the last place of the exact value in the format of x."""
         mantissa, exponent = np.frexp(self.hi)
         exponent = exponent - 1 - self.shift
-        exponent -= (mantissa == 0.5) & (self.lo < 0)  # hi was rounded up to a power of two
+        # hi was rounded up to a power of two; or even 50 digits were, to 1 or (x < 0) to 1/2.
+        rounded = (self.lo == 0) & ((self.hi == 1) | ((self.hi == 0.5) & (self.x < 0)))
+        exponent -= (mantissa == 0.5) & ((self.lo < 0) | rounded)
         smallest = _SMALLEST[self.dtype]
         place = np.maximum(exponent - (_PRECISION[self.dtype] - 1), smallest)
         return np.where(mantissa == 0, smallest, place)

@@ -321,9 +321,10 @@ def emit_kernel(kernel: Kernel) -> str:
 
 
 def top_loop(kernel: Kernel) -> For | Blocks | None:
-    """The one outermost loop, if everything else at the top prepares accumulators."""
+    """The one outermost loop, if everything else at the top prepares accumulators of chunks."""
     loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
-    others = [s for s in kernel.body if not isinstance(s, (For, Blocks, Init))]
+    allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For,)
+    others = [s for s in kernel.body if not isinstance(s, allowed)]
     return loops[0] if len(loops) == 1 and not others else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ class EntryEmitter:
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
+        # Segments share one file: from the second one on, names of kernels carry its number.
+        self.kernels = {
+            k: replace(kernel, name=f"s{number}_{kernel.name}") if number else kernel
+            for k, kernel in segment.kernels.items()
+        }
         self.lines: list[str] = []
         self.headers: set[str] = {"jg_abi.h"}
 
@@ -34,7 +40,7 @@ class EntryEmitter:
 
     def run(self) -> str:
         parts = [self._constant(b, c) for b, c in self.segment.constants]
-        for kernel in self.segment.kernels.values():
+        for kernel in self.kernels.values():
             self.headers |= kernel.headers
             parts.append(emit_kernel(kernel) + self._trampoline(kernel))
             if self._needs_reduce(kernel):
@@ -173,14 +179,12 @@ class EntryEmitter:
         rows = poly_text(_product(labels.dims))
         kind = "index" if item.may_be_negative else "label"
         number = len(segment.checks) + segment.labels.index(item)
+        tag = dtypes.TAGS[labels.dtype]
         self.out("{")
-        self.out(
-            f"    const int64_t bad = jg_bad_{kind}_{dtypes.TAGS[labels.dtype]}"
-            f"({self._pointer(labels)}, {rows}, {columns});"
-        )
+        self.out(f"    const {_C[labels.dtype]} *entry = {self._pointer(labels)};")
+        self.out(f"    const int64_t bad = jg_bad_{kind}_{tag}(entry, {rows}, {columns});")
         self.out("    if (bad >= 0) {")
-        self.out(f"        info[1] = {number}, info[2] = bad;")
-        self.out(f"        info[3] = (int64_t){self._pointer(labels)}[bad];")
+        self.out(f"        info[1] = {number}, info[2] = bad, info[3] = (int64_t)entry[bad];")
         self.out("        return JG_LABEL;")
         self.out("    }")
         self.out("}")
@@ -197,7 +201,7 @@ class EntryEmitter:
         self._plan()
         for number, item in enumerate(self.segment.items):
             if isinstance(item, Cluster):
-                self._call(self.segment.kernels[number])
+                self._call(self.kernels[number])
             elif isinstance(item, Product):
                 self._product(item)
             else:
@@ -305,7 +309,7 @@ class EntryEmitter:
 
     def _wide(self) -> list[Buffer]:
         found: dict[str, Buffer] = {}
-        for kernel in self.segment.kernels.values():
+        for kernel in self.kernels.values():
             for b in kernel.buffers:
                 if b.kind == "wide":
                     found[b.name] = b

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jitgraph.cgen.build import GATHERS, VIEWS, Builder, Index, is_gather
-from jitgraph.cgen.ir import Buffer, Poly
+from jitgraph.cgen.ir import Buffer, Call, Let, Poly
 from jitgraph.cgen.lengths import Length, Lengths, Symbol
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
@@ -22,18 +22,25 @@ from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.nnet import Pick
 from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.scalar import ScalarFunction
 from jitgraph.ops.shape import DimShuffle, MakeVector, Reshape
 
 LOOPS = ("i", "j", "k", "l", "p", "q", "r", "s")
 # A value dearer than this is kept rather than computed again by a second reader. Units: one
 # addition; a call of a vector function counts as 16, a division or root as 4.
 DEAR = 8
+# Loops stay below this, because compilers take more than linear time for long functions: twenty
+# calls of vector functions take gcc half a second, a thousand would take minutes.
+LARGEST_VALUE, LARGEST_LOOP = 160, 320
 
 
 def own_cost(node: Apply) -> int:
     if not isinstance(node.op, Elementwise):
         return 0
-    scalar = node.op.scalar
+    return cost_of(node.op.scalar)
+
+
+def cost_of(scalar: ScalarFunction) -> int:
     if scalar.header and scalar.header not in ("jg_arith.h", "jg_round.h"):
         return 16
     return 4 if scalar.name in ("true_div", "inv", "sqrt", "int_div", "mod") else 1
@@ -81,6 +88,7 @@ class Cluster:
     stages: list[Stage]
     shared: int
     reads: set[Variable] = field(default_factory=set)
+    cost: int = 0
     why: list[str] = field(default_factory=list)
 
     def roots(self) -> Iterable[Root]:
@@ -141,7 +149,8 @@ def materialised(
             cost[out] = own_cost(node) + inlined
             uses = readers.get(out, [])
             again = len(uses) > 1 or any(_stretches(r) for r in uses)
-            if isinstance(op, Elementwise) and (not fusion or (again and cost[out] >= DEAR)):
+            kept = not fusion or (again and cost[out] >= DEAR) or cost[out] > LARGEST_VALUE
+            if isinstance(op, Elementwise) and kept:
                 result.add(out)
             if out in result:
                 cost[out] = 0
@@ -194,10 +203,10 @@ class Fuser:
     # -- placing --
     def add(self, root: Root) -> None:
         root.space = tuple(self.lengths.find(n) for n in root.space)
-        reads = self._reads(root)
+        reads, cost = self._reads(root)
         where = None
         if self.fusion and not root.alone:
-            where = self._join(root, reads) or self._follow(root, reads)
+            where = self._join(root, reads, cost) or self._follow(root, reads, cost)
         if where is None:
             why = self._why_apart(root, reads)
             self.items.append(Cluster([Stage(root.space, [root])], self._limit(root), why=why))
@@ -205,6 +214,7 @@ class Fuser:
         cluster = self.items[where[0]]
         assert isinstance(cluster, Cluster)
         cluster.reads.update(v for v, _ in reads)
+        cluster.cost += cost
         self.place[root.variable] = where
         self.root_of[root.variable] = root
 
@@ -216,23 +226,32 @@ class Fuser:
     def _limit(self, root: Root) -> int:
         return root.first_reduced if root.is_suffix else 0
 
-    def _reads(self, root: Root) -> list[tuple[Variable, Index]]:
-        """What the root loads, were it alone in its loop."""
+    def _reads(self, root: Root) -> tuple[list[tuple[Variable, Index]], int]:
+        """What the root loads, were it alone in its loop, and what that loop would cost."""
         counter = iter(range(10**9))
         builder = Builder(self.lengths, self.buffers, lambda: f"t{next(counter)}")
         index = loop_index(root.space)
         if root.axes is None and root.place is None:
             builder.produced = {root.variable: index}
         builder.value(root.source, index)
-        return builder.reads
+        cost = sum(
+            cost_of(s.value.function)
+            for s in builder.body
+            if isinstance(s, Let) and isinstance(s.value, Call)
+        )
+        return builder.reads, cost
 
-    def _join(self, root: Root, reads: list[tuple[Variable, Index]]) -> tuple[int, int] | None:
+    def _join(
+        self, root: Root, reads: list[tuple[Variable, Index]], cost: int
+    ) -> tuple[int, int] | None:
         """An existing stage over the same space in which everything read is at hand."""
         index = loop_index(root.space)
         earliest = max((self.place[v][0] for v, _ in reads if v in self.place), default=-1)
         for number in range(len(self.items) - 1, max(earliest, 0) - 1, -1):
             cluster = self.items[number]
             if not isinstance(cluster, Cluster) or not self._shares(cluster, root, reads):
+                continue
+            if cluster.cost + cost > LARGEST_LOOP:
                 continue
             for s, stage in enumerate(cluster.stages):
                 if self.lengths.same(stage.space, root.space) and self._at_hand(
@@ -292,13 +311,17 @@ class Fuser:
     def _row_by_row(shared: int, at: Index, index: Index) -> bool:
         return shared > 0 and len(at) >= shared and at[:shared] == index[:shared]
 
-    def _follow(self, root: Root, reads: list[tuple[Variable, Index]]) -> tuple[int, int] | None:
+    def _follow(
+        self, root: Root, reads: list[tuple[Variable, Index]], cost: int
+    ) -> tuple[int, int] | None:
         """A new last stage of the cluster whose reduction the root waits for."""
         number = max((self.place[v][0] for v, _ in reads if v in self.place), default=-1)
         if number < 0:
             return None
         cluster = self.items[number]
         if not isinstance(cluster, Cluster) or any(r.alone for r in cluster.roots()):
+            return None
+        if cluster.cost + cost > LARGEST_LOOP:
             return None
         index = loop_index(root.space)
         shared = min(cluster.shared, self._limit(root), len(root.space))

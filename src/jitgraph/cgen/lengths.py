@@ -18,6 +18,10 @@ from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.shape import ShapeI
 
 
+# A dearer scalar is left to a loop, which is divided where it grows too long for the compiler.
+LARGEST_SCALAR = 64
+
+
 class NotHostScalar(Exception):
     """A scalar needs an array computation, so it is not known before the loops run."""
 
@@ -61,6 +65,8 @@ class Lengths:
         self.checks: list[Check] = []
         self.parent: dict[int, Length] = {}
         self._keys: dict[Variable, Any] = {}
+        self._numbers: dict[Any, int] = {}
+        self._efforts: dict[Any, int] = {}
         self._keepalive: list[Variable] = []
 
     # -- shapes --
@@ -131,7 +137,7 @@ class Lengths:
             key = self.key(variable)
         except NotHostScalar:
             return None
-        if key[0] in ("const", "float", "length"):
+        if key[0] in ("const", "float", "length") or self._effort(key) > LARGEST_SCALAR:
             return None
         if key not in self.by_key:
             self.by_key[key] = self._new_symbol(variable)
@@ -140,12 +146,31 @@ class Lengths:
         return found if isinstance(found, Symbol) and found.dtype == variable.type.dtype else None
 
     def key(self, variable: Variable) -> Any:
-        """What a host scalar computes, as a value; NotHostScalar if it is none."""
-        if variable in self._keys:
-            return self._keys[variable]
-        result = self._key(variable)
-        self._keys[variable] = result
-        return result
+        """What a host scalar computes, as a flat value; NotHostScalar if it is none.
+
+        Operands enter by number, so keys stay small however deep the computation is; the walk
+        is iterative for the same reason.
+        """
+        stack = [variable]
+        while stack:
+            v = stack[-1]
+            pending = [] if v in self._keys else [o for o in self._operands(v) if o not in self._keys]
+            if pending:
+                stack.extend(pending)
+            else:
+                stack.pop()
+                if v not in self._keys:
+                    self._keys[v] = self._key(v)
+        found = self._keys[variable]
+        if found[0] == "array":
+            raise NotHostScalar(found[1])
+        return found
+
+    def _operands(self, v: Variable) -> list[Variable]:
+        """What must have a key before `v` can have one."""
+        if isinstance(v, Constant) or v in self.slot_number or v.type.ndim or v.owner is None:
+            return []
+        return v.owner.inputs if isinstance(v.owner.op, Elementwise) else []
 
     def _key(self, variable: Variable) -> Any:
         if isinstance(variable, Constant) and variable.data.size == 1:
@@ -154,31 +179,42 @@ class Lengths:
             if isinstance(value, float):
                 return ("float", variable.type.dtype, value.hex())
             return ("const", variable.type.dtype, value)
+        if variable.type.ndim:
+            return ("array", variable)
         if variable in self.slot_number:
-            if variable.type.ndim:
-                raise NotHostScalar(variable)
             return ("item", self.slot_number[variable])
         node = variable.owner
-        if node is None or variable.type.ndim:
-            raise NotHostScalar(variable)
-        if isinstance(node.op, ShapeI):
+        if node is not None and isinstance(node.op, ShapeI):
             length = self.shape(node.inputs[0])[node.op.i]
             return ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
-        if isinstance(node.op, Elementwise):
+        if node is not None and isinstance(node.op, Elementwise):
             return self._function_key(node, variable)
-        raise NotHostScalar(variable)
+        return ("array", variable)
 
     def _function_key(self, node: Apply, variable: Variable) -> Any:
-        keys = [self.key(v) for v in node.inputs]
+        keys = [self._keys[v] for v in node.inputs]
+        for k in keys:
+            if k[0] == "array":
+                return k
         name, dtype = node.op.scalar_name, variable.type.dtype
         if all(k[0] == "const" for k in keys):
             arrays = [dtypes.NUMPY[k[1]].type(k[2]).reshape(()) for k in keys]
-            return ("const", dtype, node.op.evaluate(*arrays)[0].item())
+            value = node.op.evaluate(*arrays)[0].item()
+            if not isinstance(value, float):
+                return ("const", dtype, value)
         if dtype == "int64":
             simpler = _identity(name, keys)
             if simpler is not None and self._dtype_of(simpler) == "int64":
                 return simpler
-        return ("call", name, dtype, *keys)
+        numbers = [self._numbers.setdefault(k, len(self._numbers)) for k in keys]
+        key = ("call", name, dtype, *numbers)
+        own = 16 if node.op.scalar.header else 1
+        self._efforts[key] = own + sum(map(self._effort, keys))
+        return key
+
+    def _effort(self, key: Any) -> int:
+        """What computing a host scalar costs, in additions."""
+        return self._efforts.get(key, 0)
 
     def _dtype_of(self, key: Any) -> str:
         if key[0] in ("const", "float"):

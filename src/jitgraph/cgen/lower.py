@@ -100,7 +100,7 @@ class ClusterLowering:
         in_memory = [r for r in roots if r.axes is not None and not r.is_suffix]
         return bool(whole) and not in_memory and len(self.cluster.stages) == 1 and all(
             isinstance(r.node.op, Reduce) for r in whole if r.node is not None
-        ) and bool(roots[0].space)
+        ) and any(self.lengths.poly(n) != ONE for n in roots[0].space)
 
     # -- one stage --
     def _stage(self, stage: Stage, chunked: bool) -> list[Any]:

@@ -123,7 +123,9 @@ def _divide(
     for number in range(count):
         segment = None
         if compiled[number]:
-            segment = _segment(compiled[number], wanted.get(number, []), waits, fusion)
+            before = sum(s is not None for s in plan.segments)
+            prefix = f"k{before}_" if before else "k"
+            segment = _segment(compiled[number], wanted.get(number, []), waits, fusion, prefix)
         plan.segments.append(segment)
         made = list(segment.outputs) if segment else []
         # Small constants that NumPy steps read are kept in slots of their own.
@@ -177,6 +179,7 @@ def _segment(
     outputs: list[Variable],
     waits: dict[Apply, set[Variable]],
     fusion: bool,
+    prefix: str,
 ) -> Segment:
     inside = {v for node in nodes for v in node.outputs}
     slots: dict[Variable, None] = {}
@@ -185,7 +188,7 @@ def _segment(
             if v not in inside and not _is_written_out(v):
                 slots[v] = None
     try:
-        return Segment(list(slots), nodes, outputs, fusion)
+        return Segment(list(slots), nodes, outputs, fusion, prefix)
     except NotHostScalar as missing:
         variable = missing.variable
         node = _first_needing(nodes, variable)

@@ -113,10 +113,13 @@ def block_reductions(kernel: Kernel) -> Kernel:
 
 
 def _block(loop: For) -> Any:
+    # An accumulator that starts within the body belongs to a reduced axis of length 1.
+    own = {s.acc for s in loop.body if isinstance(s, Init)}
     folds = tuple(
         s
         for s in loop.body
         if isinstance(s, Accumulate)
+        and s.acc not in own
         and s.acc.kind in BLOCKED_KINDS
         and s.acc.dtype in dtypes.FLOATS
     )

@@ -51,6 +51,7 @@ class Segment:
     nodes: list[Apply]
     outputs: list[Variable]
     fusion: bool = True
+    prefix: str = "k"  # of the names of its loops, which are unique in the whole file
     lengths: Lengths = field(init=False)
     buffers: dict[Variable, Buffer] = field(default_factory=dict)
     constants: list[tuple[Buffer, Constant]] = field(default_factory=list)
@@ -269,7 +270,7 @@ class Segment:
         needed = set(self.outputs) | set(self.readers)
         for number, item in enumerate(self.items):
             if isinstance(item, Cluster):
-                name = f"k{number}_{kernel_label(item)}"
+                name = f"{self.prefix}{number}_{kernel_label(item)}"
                 lowering = ClusterLowering(item, self.lengths, self.buffers, name, needed)
                 kernel = schedule(lowering.run())
                 self.kernels[number] = kernel

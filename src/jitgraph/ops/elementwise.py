@@ -25,6 +25,10 @@ class Elementwise(Op):
         self.scalar_name = scalar_name
         self.scalar: ScalarFunction = FUNCTIONS[scalar_name]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The declaration holds functions, which do not pickle; its name leads to it.
+        return (Elementwise, (self.scalar_name,))
+
     @property
     def scalar_op(self) -> ScalarFunction:
         return self.scalar

@@ -13,9 +13,12 @@ LARGEST_FOLDED = 64
 
 def fold_scalar(variable: Variable) -> Any:
     """The value of a scalar whose leaves are all constants, else None."""
+    owner = variable.owner
+    if owner is not None and getattr(owner.op, "scalar_name", "") == "second":
+        return fold_scalar(owner.inputs[1])
     if variable.type.ndim and not all(variable.type.broadcastable):
-        if variable.owner is not None and isinstance(variable.owner.op, Alloc):
-            return fold_scalar(variable.owner.inputs[0])
+        if owner is not None and isinstance(owner.op, Alloc):
+            return fold_scalar(owner.inputs[0])
         return None
     for leaf in leaves([variable]):
         if not isinstance(leaf, Constant):

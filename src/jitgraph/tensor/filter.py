@@ -83,7 +83,7 @@ def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) ->
     if allow_downcast is None and type(value) is float and type_.dtype == config.floatX:
         return np.asarray(value, dtype=native)
     original = np.asarray(value)
-    if original.dtype.kind in "OUSV":
+    if original.dtype.kind in "OUSVc":
         if original.dtype.kind in "US":
             return original.astype(native)  # NumPy says what is wrong with the text
         raise TypeError(f"{type_} cannot store {value!r}")
@@ -95,3 +95,44 @@ def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) ->
             f"If you do not mind this loss, pass allow_input_downcast=True."
         )
     return array
+
+
+def filter_variable(type_: TensorType, value: Any) -> Variable:
+    """`value` as a variable of exactly `type_`.
+
+    Arrays and numbers become constants. A variable that only has more axes marked as length 1
+    loses the marks. Raises TypeError for anything else.
+    """
+    if not isinstance(value, Variable):
+        value = type_.make_constant(filter_value(type_, value))
+    if value.type == type_:
+        return value
+    same = (
+        isinstance(value.type, TensorType)
+        and value.type.dtype == type_.dtype
+        and value.type.ndim == type_.ndim
+    )
+    if same and all(
+        mine or not its
+        for mine, its in zip(value.type.broadcastable, type_.broadcastable, strict=True)
+    ):
+        from jitgraph.ops.shape import restrict_pattern
+
+        return restrict_pattern(value, type_.broadcastable)
+    raise TypeError(
+        f"Cannot convert Type {value.type} (of Variable {value}) into Type {type_}. You can try to "
+        f"manually convert {value} into a {type_}"
+    )
+
+
+# Relative and absolute tolerance of values that count as approximately equal.
+TOLERANCES = {"float32": (1e-5, 1e-5), "float64": (1e-5, 1e-8)}
+
+
+def values_eq(a: Any, b: Any, approximately: bool = False) -> bool:
+    """Whether two arrays have equal dtypes, shapes and elements; see `TensorType.values_eq`."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    rtol, atol = TOLERANCES.get(a.dtype.name, (0, 0)) if approximately else (0, 0)
+    return bool(np.allclose(a, b, rtol=rtol, atol=atol, equal_nan=True))

@@ -57,6 +57,8 @@ def shared_constructor(function: Constructor) -> Constructor:
 def generic_constructor(
     value: Any, name: str | None = None, strict: bool = False, allow_downcast: Any = None
 ) -> SharedVariable:
+    if isinstance(value, (np.ndarray, np.generic, complex)):
+        dtypes.check(np.asarray(value).dtype)  # an array must not become a generic value unnoticed
     return GenericSharedVariable(GenericType(), Container(value), name)
 
 
@@ -121,18 +123,18 @@ def shared(
         )
     if type(value).__module__.startswith("numpy.random"):
         import jitgraph.tensor.shared_randomstreams  # noqa: F401 - registers its constructor
-    refused: Exception | None = None
+    refusals: list[str] = []
     for make in reversed(_constructors):
         try:
             variable = make(
                 value, name=name, strict=strict, allow_downcast=allow_downcast, **kwargs
             )
         except TypeError as error:
-            refused = refused or error
+            refusals.append(str(error))
             continue
         variable.origins = user_origin()
         return variable
     raise TypeError(
         f"No suitable SharedVariable constructor could be found for {type(value).__name__} with "
-        f"{', '.join(kwargs) or 'no further arguments'}: {refused}{here()}"
+        f"{', '.join(kwargs) or 'no further arguments'}: {'; '.join(refusals)}{here()}"
     )
