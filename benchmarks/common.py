@@ -100,13 +100,13 @@ def optional(name: str) -> Any:
 
 
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: str = "") -> None:
-    """Print the table, first column to the left, others to the right, and the machine."""
+    """Print the table, columns of numbers to the right, and the machine."""
     widths = [max(len(r[k]) for r in [head, *rows]) for k in range(len(head))]
+    numbers = [all(r[k][:1].isdigit() for r in rows) for k in range(len(head))]
     print(title)
     for row in [head, ["-" * w for w in widths], *rows]:
-        cells = [row[0].ljust(widths[0])]
-        cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join(cells).rstrip())
+        cells = zip(row, widths, numbers, strict=True)
+        print("  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in cells).rstrip())
     if notes:
         print(notes)
     print(machine())

@@ -96,6 +96,8 @@ JG_SCALAR double jg_bessel_j_recur(double v, double x) {
 }
 
 /* J_v(x).  Negative x needs an integral order, otherwise nan. */
+/* <= 1e-13 relative or 2^-49 absolute; worst 1.617 at -0x1.bc6be4a0fc701p+0, 0x1.f5575fbdf4894p-4,
+ * 5.0e3 points, 4 boxes. */
 JG_SCALAR double jg_jv_f64(double v, double x) {
     if (v != v || x != x) return __builtin_nan("");
     const int integral = v == jg_rint_f64(v);
@@ -133,6 +135,8 @@ JG_SCALAR double jg_bessel_i_large(double v, double x) {
 }
 
 /* I_v(x).  Negative x needs an integral order, otherwise nan. */
+/* <= 1e-13 relative; worst 5.197 at 0x1.b4c82efe758ebp-356, 0x1.4be5e06266694p+5,
+ * 5.0e3 points, 3 boxes. */
 JG_SCALAR double jg_iv_f64(double v, double x) {
     if (v != v || x != x) return __builtin_nan("");
     const int integral = v == jg_rint_f64(v);
@@ -150,15 +154,27 @@ JG_SCALAR double jg_iv_f64(double v, double x) {
     return sign * jg_bessel_series(v, x, 1.0);
 }
 
+/* <= 1e-13 relative or 2^-52 absolute; every point within the absolute bound,
+ * 6.0e4 points, x in [-30, 1e+05]. */
 JG_SCALAR double jg_j0_f64(double x) { return jg_jv_f64(0.0, x); }
+/* <= 1e-13 relative or 2^-52 absolute; every point within the absolute bound,
+ * 6.0e4 points, x in [-30, 1e+05]. */
 JG_SCALAR double jg_j1_f64(double x) { return x == 0.0 ? x : jg_jv_f64(1.0, x); }
+/* <= 8 ULP; worst 6.118 at 0x1.47190a1f3c689p+5, 7.5e3 points, x in [-30, 88]. */
 JG_SCALAR double jg_i0_f64(double x) { return jg_iv_f64(0.0, x); }
+/* <= 8 ULP; worst 3.675 at 0x1.1bd7ada4af5cp+6, 7.5e3 points, x in [-30, 88]. */
 JG_SCALAR double jg_i1_f64(double x) { return x == 0.0 ? x : jg_iv_f64(1.0, x); }
+/* <= 1 ULP; worst 0.500 at 0x1.4f9774p+3, 0x1.3c8b02p+7, 5.0e3 points, 4 boxes. */
 JG_SCALAR float jg_jv_f32(float v, float x) { return (float)jg_jv_f64((double)v, (double)x); }
+/* <= 1 ULP; worst 0.500 at -0x1.1617ccp+2, 0x1.4bac84p+5, 5.0e3 points, 3 boxes. */
 JG_SCALAR float jg_iv_f32(float v, float x) { return (float)jg_iv_f64((double)v, (double)x); }
+/* <= 1 ULP; worst 0.500 at 0x1.b37618p+4, 6.0e4 points, x in [-30, 1e+05]. */
 JG_SCALAR float jg_j0_f32(float x) { return (float)jg_j0_f64((double)x); }
+/* <= 1 ULP; worst 0.500 at 0x1.f3fe32p+15, 6.0e4 points, x in [-30, 1e+05]. */
 JG_SCALAR float jg_j1_f32(float x) { return (float)jg_j1_f64((double)x); }
+/* <= 1 ULP; worst 0.500 at -0x1.738574p+4, 7.5e3 points, x in [-30, 88]. */
 JG_SCALAR float jg_i0_f32(float x) { return (float)jg_i0_f64((double)x); }
+/* <= 1 ULP; worst 0.500 at -0x1.122d4cp-127, 7.5e3 points, x in [-30, 88]. */
 JG_SCALAR float jg_i1_f32(float x) { return (float)jg_i1_f64((double)x); }
 
 #endif

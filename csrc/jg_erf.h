@@ -73,15 +73,18 @@ JG_MATH double jg_erfc_tail_f64(double a) {
     return JG_FMA(rest, inverse, q) * scale.hi * scale.lo;
 }
 
+/* <= 1 ULP; worst 0.895 at 0x1.913a69646c003p-1, 2.6e6 points, x in [-6.5, 6.5]. */
 JG_MATH double jg_erf_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const double small = JG_FMA(a, jg_erf_series_f64(a * a), a);
     const double large = 1.0 - jg_erfc_tail_f64(a < 0.7 ? 0.7 : a);
     return jg_with_sign_f64(a < 0.82 ? small : large, x);
 }
+/* <= 1 ULP; worst 0.500 at -0x1.546418p-67, 2.6e6 points, x in [-4.5, 4.5]. */
 JG_MATH float jg_erf_f32(float x) { return (float)jg_erf_f64((double)x); }
 
 /* 1 - erf(x) up to 0.7; 2 - erfc(-x) on the left. */
+/* <= 1.5 ULP; worst 1.013 at 0x1.a0d697de9a1d4p-1, 4.0e5 points, x in [-6, 27.3]. */
 JG_MATH double jg_erfc_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const double b = a > 1.0 ? 1.0 : x;
@@ -90,9 +93,11 @@ JG_MATH double jg_erfc_f64(double x) {
     const double tail = jg_erfc_tail_f64(a < 0.7 ? 0.7 : a);
     return a < 0.7 ? middle : x < 0.0 ? 2.0 - tail : tail;
 }
+/* <= 1 ULP; worst 0.500 at 0x1.a6c294p-1, 4.0e5 points, x in [-4, 10.2]. */
 JG_MATH float jg_erfc_f32(float x) { return (float)jg_erfc_f64((double)x); }
 
 /* exp(x^2) erfc(x); on the left 2 exp(x^2) - erfcx(-x), which overflows below -26.6. */
+/* <= 2.5 ULP; worst 2.353 at 0x1.99ed669067febp-1, 5.0e4 points, x in [-26.6, 1.7e+308]. */
 JG_MATH double jg_erfcx_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const double c = a < 0.7 ? 0.7 : a > 0x1p1000 ? 0x1p1000 : a;
@@ -105,6 +110,7 @@ JG_MATH double jg_erfcx_f64(double x) {
     const double middle = grown * (1.0 - JG_FMA(v, jg_erf_series_f64(v * v), v));
     return a < 0.7 ? middle : x < 0.0 ? 2.0 * grown - right : right;
 }
+/* <= 1 ULP; worst 0.500 at 0x1.0977b8p+3, 5.0e4 points, x in [-9.3, 3.4e+38]. */
 JG_MATH float jg_erfcx_f32(float x) { return (float)jg_erfcx_f64((double)x); }
 
 /* The solution y >= 0 of erf(y) = a for a <= 1/2.  Winitzki's closed form (2008) is good to 0.5 %;
@@ -134,16 +140,19 @@ static __attribute__((noinline, unused)) double jg_erfinv_tail(double q) {
     return y;
 }
 /* The inverse of erf: +-inf at +-1, nan outside. */
+/* <= 4 ULP; worst 2.815 at 0x1.025eba587c3dap-1, 7.5e3 points, x in [-1, 1]. */
 static __attribute__((unused)) double jg_erfinv_f64(double x) {
     const double a = jg_magnitude_f64(x);
     if (!(a <= 1.0)) return __builtin_nan("");
     if (a == 1.0) return jg_with_sign_f64(__builtin_inf(), x);
     return jg_with_sign_f64(a <= 0.5 ? jg_erfinv_center(a) : jg_erfinv_tail(1.0 - a), x);
 }
+/* <= 1 ULP; worst 0.500 at -0x1.9b988p-1, 7.5e3 points, x in [-1, 1]. */
 static __attribute__((unused)) float jg_erfinv_f32(float x) {
     return (float)jg_erfinv_f64((double)x);
 }
 /* The inverse of erfc: inf at 0, -inf at 2, nan outside. */
+/* <= 4 ULP; worst 3.082 at 0x1.821e9baf6c12ep+0, 7.5e3 points, x in [4.941e-324, 2]. */
 static __attribute__((unused)) double jg_erfcinv_f64(double x) {
     if (!(x >= 0.0) || x > 2.0) return __builtin_nan("");
     if (x == 0.0) return __builtin_inf();
@@ -152,6 +161,7 @@ static __attribute__((unused)) double jg_erfcinv_f64(double x) {
     if (x > 1.5) return -jg_erfinv_tail(2.0 - x);
     return x <= 1.0 ? jg_erfinv_center(1.0 - x) : -jg_erfinv_center(x - 1.0);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.2f114cp+0, 7.5e3 points, x in [1.5e-45, 2]. */
 static __attribute__((unused)) float jg_erfcinv_f32(float x) {
     return (float)jg_erfcinv_f64((double)x);
 }

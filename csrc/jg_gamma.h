@@ -73,7 +73,7 @@ JG_MATH jg_pair_f64 jg_pair_pi_over_sin(double x) {
                        jg_pair_sin_pi(x));
 }
 
-/* --- the gamma function ------------------------------------------------------------------------ */
+/* --- the gamma function ----------------------------------------------------------------------- */
 
 /* Gamma(a) = exp(e) / shift for a > 0. */
 typedef struct { jg_pair_f64 e, shift; } jg_gamma_parts_t;
@@ -125,6 +125,7 @@ JG_SCALAR double jg_exp_over_gamma(jg_pair_f64 s, double y) {
     return jg_with_sign_f64(jg_pair_exp(s), factor);
 }
 
+/* <= 2.5 ULP; worst 2.031 at 0x1.0d8e28fdc4bb9p-11, 2.0e5 points, x in [-182, 171.6]. */
 JG_SCALAR double jg_gamma_f64(double x) {
     if (x != x || x == -__builtin_inf()) return __builtin_nan("");
     if (x == 0.0) return 1.0 / x;
@@ -142,8 +143,12 @@ JG_SCALAR double jg_gamma_f64(double x) {
     if (a > 190.0) return sign * 0.0;
     const jg_gamma_parts_t g = jg_gamma_parts(a);
     const jg_pair_f64 ratio = jg_pair_mul(jg_pair_div(jg_pair_pi_over_sin(a), jg_pair(a)), g.shift);
-    return sign * ratio.hi * jg_pair_exp(jg_pair_negate(g.e));
+    /* one exponential of everything: the factors alone could be subnormal */
+    const jg_pair_f64 log_ratio =
+        jg_pair_add(jg_pair_log(ratio.hi), jg_pair(ratio.lo / ratio.hi));
+    return sign * jg_pair_exp(jg_pair_add(log_ratio, jg_pair_negate(g.e)));
 }
+/* <= 1 ULP; worst 0.500 at 0x1.bb2bc2p-17, 2.0e5 points, x in [-40, 35]. */
 JG_SCALAR float jg_gamma_f32(float x) { return (float)jg_gamma_f64((double)x); }
 
 /* log Gamma(1 + u) = u (u - 1) Q(u) for 0 <= u <= 1 (coefficients/gamma.py) */
@@ -162,6 +167,8 @@ JG_SCALAR double jg_gammaln_unit(double u) {
 
 /* log|Gamma(x)|: relative accuracy also at the zeros 1 and 2; near the zeros between negative
  * integers the error is absolute. */
+/* <= 2 ULP or 2^-51 absolute; worst 1.385 at 0x1.eeae46ad8f489p+2,
+ * 2.0e5 points, x in [-50, 1.7e+305]. */
 JG_SCALAR double jg_gammaln_f64(double x) {
     if (x != x) return x;
     if (jg_magnitude_f64(x) == __builtin_inf()) return __builtin_inf();
@@ -188,9 +195,12 @@ JG_SCALAR double jg_gammaln_f64(double x) {
     const jg_pair_f64 l = jg_pair_add(jg_pair_log(ratio * g.shift.hi), jg_pair_negate(g.e));
     return l.hi + l.lo;
 }
+/* <= 1 ULP; worst 0.500 at 0x1.2b43a2p-25, 2.0e5 points, x in [-50, 4e+36]. */
 JG_SCALAR float jg_gammaln_f32(float x) { return (float)jg_gammaln_f64((double)x); }
 
 /* psi(x) = log b - 1/(2b) - sum B_2k/(2k b^2k) - sum 1/(x + i), b = x + n; DLMF 5.11.2, 5.5.2. */
+/* <= 3 ULP or 2^-48 absolute; worst 2.232 at -0x1.00560f2d951a8p+1,
+ * 2.0e5 points, x in [-20, 1.7e+308]. */
 JG_SCALAR double jg_psi_f64(double x) {
     if (x != x || x == -__builtin_inf()) return __builtin_nan("");
     if (jg_magnitude_f64(x) < 0x1p-60) return -1.0 / x;
@@ -219,9 +229,11 @@ JG_SCALAR double jg_psi_f64(double x) {
     sum = jg_pair_add(sum, jg_pair(series + b.lo * r));
     return sum.hi + sum.lo;
 }
+/* <= 1 ULP; worst 0.500 at 0x1.d4ee28p-11, 2.0e5 points, x in [-20, 3e+38]. */
 JG_SCALAR float jg_psi_f32(float x) { return (float)jg_psi_f64((double)x); }
 
 /* psi'(x) = 1/b + 1/(2b^2) + sum B_2k/b^(2k+1) + sum 1/(x + i)^2; every term is positive. */
+/* <= 3 ULP; worst 1.515 at 0x1.4f899dedad967p+2, 1.0e4 points, x in [-20, 1e+15]. */
 JG_SCALAR double jg_tri_gamma_f64(double x) {
     if (x != x || x == -__builtin_inf()) return __builtin_nan("");
     if (x <= 0.0) {
@@ -249,6 +261,7 @@ JG_SCALAR double jg_tri_gamma_f64(double x) {
     series = series * z + 1.0 / 6.0;
     return sum.hi + (sum.lo + (r + (0.5 * z + series * z * r)));
 }
+/* <= 1 ULP; worst 0.500 at 0x1.c98f7p-11, 1.0e4 points, x in [-20, 1e+15]. */
 JG_SCALAR float jg_tri_gamma_f32(float x) { return (float)jg_tri_gamma_f64((double)x); }
 
 /* --- incomplete gamma functions --------------------------------------------------------------- */
@@ -311,7 +324,11 @@ JG_SCALAR jg_pair_f64 jg_gammainc_both(double k, double x) {
     return (jg_pair_f64){p, direct ? 1.0 - p : jg_gammaincc_small(k, x)};
 }
 /* P(k, x), Q(k, x). */
+/* <= 1e-13 relative; worst 12.715 at 0x1.f9da71605bb52p-1, 0x1.2189f9e949ceap+0,
+ * 3.8e3 points, 3 boxes. */
 JG_SCALAR double jg_gammainc_f64(double k, double x) { return jg_gammainc_both(k, x).hi; }
+/* <= 1e-13 relative; worst 47.328 at 0x1.6b221b00a3796p-1, 0x1.296ff904749bbp+0,
+ * 3.8e3 points, 3 boxes. */
 JG_SCALAR double jg_gammaincc_f64(double k, double x) { return jg_gammainc_both(k, x).lo; }
 
 /* Gamma(k) times a probability; through the logarithm where Gamma(k) alone overflows. */
@@ -320,28 +337,39 @@ JG_SCALAR double jg_gamma_times(double k, double p) {
     return jg_pair_exp(jg_pair_add(jg_gamma_parts(k).e, jg_pair_log(p)));
 }
 /* The unregularised upper and lower functions Gamma(k) Q(k, x), Gamma(k) P(k, x). */
+/* <= 1e-13 relative; worst 64.657 at 0x1.f4729873eae16p-2, 0x1.3459738120abp+0,
+ * 3.8e3 points, 3 boxes. */
 JG_SCALAR double jg_gammau_f64(double k, double x) {
     return jg_gamma_times(k, jg_gammaincc_f64(k, x));
 }
+/* <= 1e-13 relative; worst 10.035 at 0x1.6f3993d72a826p-1, 0x1.1d9845fbef251p+0,
+ * 3.8e3 points, 3 boxes. */
 JG_SCALAR double jg_gammal_f64(double k, double x) {
     return jg_gamma_times(k, jg_gammainc_f64(k, x));
 }
 /* Survival function of chi-squared with k degrees of freedom. */
+/* <= 1e-13 relative; worst 49.152 at 0x1.8a8d53ef4199ap+1, 0x1.4d9bb3dcb9abep+0,
+ * 3.8e3 points, 2 boxes. */
 JG_SCALAR double jg_chi2sf_f64(double x, double k) {
     return x < 0.0 && k >= 0.0 ? 1.0 : jg_gammaincc_f64(0.5 * k, 0.5 * x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.a9602p+6, 0x1.4b8906p+7, 3.8e3 points, 3 boxes. */
 JG_SCALAR float jg_gammainc_f32(float k, float x) {
     return (float)jg_gammainc_f64((double)k, (double)x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.beaa3p+6, 0x1.2dd1b6p+7, 3.8e3 points, 3 boxes. */
 JG_SCALAR float jg_gammaincc_f32(float k, float x) {
     return (float)jg_gammaincc_f64((double)k, (double)x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.bedf6cp-4, 0x1.1eff86p+1, 3.8e3 points, 3 boxes. */
 JG_SCALAR float jg_gammau_f32(float k, float x) {
     return (float)jg_gammau_f64((double)k, (double)x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.1cb114p-2, 0x1.fbec84p+0, 3.8e3 points, 3 boxes. */
 JG_SCALAR float jg_gammal_f32(float k, float x) {
     return (float)jg_gammal_f64((double)k, (double)x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.349b48p-6, 0x1.fab324p-4, 3.8e3 points, 2 boxes. */
 JG_SCALAR float jg_chi2sf_f32(float x, float k) {
     return (float)jg_chi2sf_f64((double)x, (double)k);
 }

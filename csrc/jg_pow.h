@@ -54,6 +54,8 @@ JG_MATH double jg_pow_special_f64(double x, double y, double value) {
     return ((x == 1.0) | (y == 0.0)) ? 1.0 : z;
 }
 
+/* <= 1 ULP; worst 0.735 at 0x1.d8a148c6b8d59p+1023, -0x1.ff62ca542b8f9p-1,
+ * 6.0e5 points, 4 boxes. */
 JG_MATH double jg_pow_f64(double x, double y) {
     const double a = jg_magnitude_f64(x);
     const int tiny = a < 0x1p-1022;
@@ -69,6 +71,7 @@ JG_MATH double jg_pow_f64(double x, double y) {
     const jg_exp_parts_f64_t e = jg_exp_parts2_f64(t, low);
     return jg_pow_special_f64(x, y, jg_exp_value_f64(e));
 }
+/* <= 1 ULP; worst 0.500 at 0x1.7c539ep+127, 0x1.f5cf9ep-1, 6.0e5 points, 4 boxes. */
 JG_MATH float jg_pow_f32(float x, float y) {
     const double a = (double)jg_magnitude_f32(x), b = (double)y;
     const jg_log_split_f64_t v = jg_log_split_f64(a);

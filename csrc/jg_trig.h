@@ -105,12 +105,15 @@ JG_MATH jg_pair_f64 jg_cos_kernel_f64(double hi, double lo) {
                                         JG_FMA(0.5, z_lo, one.lo) - hi * lo)};
 }
 
+/* <= 1.6 ULP; worst 1.499 at 0x1.37465d3a78624p+514, 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_sin_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
     const double y = (a.n & 1u) ? c.hi + c.lo : s.hi + s.lo;
     return x == 0.0 ? x : jg_from_bits_f64(jg_to_bits_f64(y) ^ ((a.n & 2u) << 62));
 }
+/* <= 1.6 ULP; worst 1.469 at -0x1.e0c124ba0fb9cp+1023,
+ * 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_cos_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
@@ -118,6 +121,8 @@ JG_MATH double jg_cos_f64(double x) {
     return jg_from_bits_f64(jg_to_bits_f64(y) ^ (((a.n + 1u) & 2u) << 62));
 }
 /* tan = sin/cos, or -cos/sin in odd quadrants; both as pairs, the quotient corrected once. */
+/* <= 1.75 ULP; worst 1.687 at 0x1.8b7a194c1076fp+803,
+ * 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_tan_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
@@ -132,23 +137,31 @@ JG_MATH double jg_tan_f64(double x) {
 /* float32: the same reduction, shorter polynomials, all in double. */
 JG_MATH double jg_sin_short(double r) {
     const double z = r * r;
-    return JG_FMA(r * z, JG_FMA(JG_FMA(JG_FMA(0x1.6c89428738a5ep-19, z, -0x1.a00e0ceb25c12p-13), z, 0x1.1111061e98aafp-7), z, -0x1.5555554809626p-3), r);
+    double p = JG_FMA(0x1.6c89428738a5ep-19, z, -0x1.a00e0ceb25c12p-13);
+    p = JG_FMA(p, z, 0x1.1111061e98aafp-7);
+    p = JG_FMA(p, z, -0x1.5555554809626p-3);
+    return JG_FMA(r * z, p, r);
 }
 JG_MATH double jg_cos_short(double r) {
     const double z = r * r;
-    return JG_FMA(z * z, JG_FMA(JG_FMA(0x1.9a020a4c9a7acp-16, z, -0x1.6c0c8aae6f57cp-10), z, 0x1.55554ab261da2p-5), JG_FMA(-0.5, z, 1.0));
+    double p = JG_FMA(0x1.9a020a4c9a7acp-16, z, -0x1.6c0c8aae6f57cp-10);
+    p = JG_FMA(p, z, 0x1.55554ab261da2p-5);
+    return JG_FMA(z * z, p, JG_FMA(-0.5, z, 1.0));
 }
+/* <= 1 ULP; worst 0.502 at 0x1.40338ep+10, 6.8e6 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_sin_f32(float x) {
     const jg_angle_t a = jg_reduce_f64((double)x);
     const double y = (a.n & 1u) ? jg_cos_short(a.hi) : jg_sin_short(a.hi);
     const double z = jg_from_bits_f64(jg_to_bits_f64(y) ^ ((a.n & 2u) << 62));
     return x == 0.0f ? x : (float)z;
 }
+/* <= 1 ULP; worst 0.502 at 0x1.9404e4p+17, 6.8e6 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_cos_f32(float x) {
     const jg_angle_t a = jg_reduce_f64((double)x);
     const double y = (a.n & 1u) ? jg_sin_short(a.hi) : jg_cos_short(a.hi);
     return (float)jg_from_bits_f64(jg_to_bits_f64(y) ^ (((a.n + 1u) & 2u) << 62));
 }
+/* <= 1 ULP; worst 0.502 at -0x1.07d454p+126, 6.8e6 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_tan_f32(float x) {
     const jg_angle_t a = jg_reduce_f64((double)x);
     const double s = jg_sin_short(a.hi), c = jg_cos_short(a.hi);
@@ -191,15 +204,19 @@ JG_MATH jg_pair_f64 jg_atan_ratio_f64(double a, double b) {
     return (jg_pair_f64){s.hi, s.lo + (base_lo + tail)};
 }
 
+/* <= 1 ULP; worst 0.834 at -0x1.b29a2573fa551p-2, 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_atan_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const jg_pair_f64 r = jg_atan_ratio_f64(a > 0x1p60 ? 0x1p60 : a, 1.0);
     return jg_with_sign_f64(a < 0x1p-28 ? a : r.hi + r.lo, x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.abec2cp-2, 6.8e6 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_atan_f32(float x) { return (float)jg_atan_f64((double)x); }
 
 /* The angle of the point (x, y): C99 special values; b = |x|, a = |y| scaled away from the ends of
  * the range, a ratio beyond 2^1000 does not need b. */
+/* <= 1 ULP; worst 0.623 at -0x1.86d03992a423dp+1022, 0x1.cdbcfe827eab6p+1023,
+ * 4.0e5 points, 4 boxes. */
 JG_MATH double jg_atan2_f64(double y, double x) {
     const double inf = __builtin_inf();
     double a = jg_magnitude_f64(y), b = jg_magnitude_f64(x);
@@ -218,6 +235,7 @@ JG_MATH double jg_atan2_f64(double y, double x) {
     const double v = jg_with_sign_f64((both_zero & !left) ? 0.0 : z, y);
     return ((x != x) | (y != y)) ? __builtin_nan("") : v;
 }
+/* <= 1 ULP; worst 0.500 at -0x1.1059a2p+126, -0x1.0b40d6p+127, 4.0e5 points, 4 boxes. */
 JG_MATH float jg_atan2_f32(float y, float x) {
     return (float)jg_atan2_f64((double)y, (double)x);
 }
@@ -250,6 +268,7 @@ JG_MATH jg_arc_t jg_arc_f64(double a) {
     const double t = small ? a : root;
     return (jg_arc_t){t, JG_FMA(t * z, jg_asin_series_f64(z), small ? 0.0 : root_lo), small};
 }
+/* <= 1 ULP; worst 0.625 at 0x1.03633edaaf282p-1, 6.8e6 points, x in [-1, 1]. */
 JG_MATH double jg_asin_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const jg_arc_t r = jg_arc_f64(a);
@@ -257,8 +276,10 @@ JG_MATH double jg_asin_f64(double x) {
     const double big = s.hi + ((s.lo - 2.0 * r.rest) + 0x1.1a62633145c07p-54);
     return jg_with_sign_f64(a > 1.0 ? __builtin_nan("") : r.small ? r.t + r.rest : big, x);
 }
+/* <= 1 ULP; worst 0.500 at 0x1.6fe272p-2, 6.8e6 points, x in [-1, 1]. */
 JG_MATH float jg_asin_f32(float x) { return (float)jg_asin_f64((double)x); }
 
+/* <= 1 ULP; worst 0.603 at 0x1.2cbcbe4d2f154p-1, 6.8e6 points, x in [-1, 1]. */
 JG_MATH double jg_acos_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const jg_arc_t r = jg_arc_f64(a);
@@ -271,6 +292,7 @@ JG_MATH double jg_acos_f64(double x) {
     const double y = s.hi + (s.lo + JG_FMA(factor, r.rest, base_lo));
     return a > 1.0 ? __builtin_nan("") : y;
 }
+/* <= 1 ULP; worst 0.500 at -0x1.00c66p-1, 6.8e6 points, x in [-1, 1]. */
 JG_MATH float jg_acos_f32(float x) { return (float)jg_acos_f64((double)x); }
 
 #endif

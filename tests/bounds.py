@@ -29,6 +29,8 @@ LARGEST_VALUE = 1e6
 EPS = {"float32": 2.0**-24, "float64": 2.0**-53}
 # A zero whose sign is not settled: anything that depends on it is unsure.
 TINY = 5e-324
+# Functions that end with a sum of terms as large as their operands.
+CANCELLING = {"logaddexp"}
 Array = np.ndarray
 Pair = tuple[Array, Array]
 
@@ -162,7 +164,11 @@ def _perturbed(op: Elementwise, pairs: list[Pair], value: Array, own: float) -> 
         if change.any():
             raise Unsure
         return change
-    unit = np.spacing(np.where(np.isfinite(value), np.abs(value) + change.astype(value.dtype), 0))
+    size = np.abs(value) + change.astype(value.dtype)
+    if name in CANCELLING:
+        for a, _ in pairs:
+            size = np.maximum(size, np.abs(a.astype(value.dtype)))
+    unit = np.spacing(np.where(np.isfinite(value), size, 0))
     total = 1.5 * change + own * unit.astype("float64") + own_zero
     if moving and not own:
         total += unit  # equal operations on unequal operands round apart

@@ -18,24 +18,10 @@ def q(x: mpf) -> mpf:
 def main() -> None:
     """Print the C initialisers."""
     square = lambda x: x**2  # noqa: E731  (absolute error of exp is wanted, not of q)
-    for degree in (9, 10, 11):
-        print(
-            fit(q, -HALF_LN2, HALF_LN2, range(degree + 1), weight=square, fixed={0: 0.5}).report(
-                f"exp f64, q of degree {degree}"
-            )
-        )
-    for degree in (3, 4, 5):
-        print(
-            fit(
-                q,
-                -HALF_LN2,
-                HALF_LN2,
-                range(degree + 1),
-                weight=square,
-                fixed={0: 0.5},
-                dtype="f32",
-            ).report(f"exp f32, q of degree {degree}", "f32")
-        )
+    for dtype, degree in (("f64", 10), ("f32", 5)):
+        powers = range(degree + 1)
+        found = fit(q, -HALF_LN2, HALF_LN2, powers, weight=square, fixed={0: 0.5}, dtype=dtype)
+        print(found.report(f"exp {dtype}, q of degree {degree}", dtype))
 
 
 if __name__ == "__main__":

@@ -21,20 +21,10 @@ def main() -> None:
     """Print the C initialisers."""
     narrow = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mpf("1.0001")
     wide = mpf("0.2001")
-    weight = lambda z: z ** mpf("1.5")  # noqa: E731
-    for name, s, degrees in (("|s|<=0.1716", narrow, (6,)), ("|s|<=0.2", wide, (6, 7))):
-        for degree in degrees:
-            print(
-                fit(r_of, 0, s**2, range(degree + 1), weight=weight).report(
-                    f"log f64, {name}, R of degree {degree}"
-                )
-            )
-        for degree in (2, 3):
-            print(
-                fit(r_of, 0, s**2, range(degree + 1), weight=weight, dtype="f32").report(
-                    f"log f32, {name}, R of degree {degree}", "f32"
-                )
-            )
+    for dtype, degree in (("f64", 7), ("f32", 3)):
+        powers = range(degree + 1)
+        found = fit(r_of, 0, wide**2, powers, weight=lambda z: z ** mpf("1.5"), dtype=dtype)
+        print(found.report(f"log {dtype}, |s| <= 0.2, R of degree {degree}", dtype))
     third = mpf(2) / 3
     head = mpf(float(third))
     print(f"2/3 = {as_c(head)} + {as_c(third - head)}")

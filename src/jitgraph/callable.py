@@ -43,7 +43,7 @@ class Function:
         self.n_outputs, self.returns = n_outputs, returns
         self.stores = list(stores) if stores is not None else [_store_of(i) for i in ins]
         self.containers = list(containers) if containers is not None else [s.container for s in shared]
-        self.targets = [
+        self.targets: list[Any] = [
             self.stores[self.ins.index(t)] if isinstance(t, In) else t for t in targets
         ]
         self.target_variables = list(target_variables)

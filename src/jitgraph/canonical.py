@@ -64,7 +64,7 @@ def graph_text(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:
         for k, v in enumerate(node.outputs):
             number[v] = len(number)
             if k == 0:
-                lines.append(f"{token} {arguments} -> {types}")
+                lines.append(f"{token} {arguments} -> {types}{_code_text(node)}")
             else:
                 lines.append("+")
     for v in outputs:

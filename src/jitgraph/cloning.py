@@ -41,7 +41,7 @@ def clone(
     return result if isinstance(output, (list, tuple)) else result[0]
 
 
-class OrderedUpdates(dict):  # type: ignore[type-arg]
+class OrderedUpdates(dict[Any, Any]):
     """A dict of updates whose keys are shared variables; `+` unites two of them.
 
     Raises TypeError for another key, KeyError('Collision') if both hold different expressions

@@ -145,7 +145,7 @@ def _assemble(
                 attach_blas()
             if "JG_POOL_IMPLEMENTATION" in entry.c_source:
                 ensure_pool(lib, host())
-        ops = []
+        ops: list[Any] = []
         for s in metadata["steps"]:
             if s["kind"] == "c":
                 steps.append(CompiledStep(lib, host(), s))

@@ -10,6 +10,7 @@ import numpy as np
 from jitgraph.cgen.checks import ERRORS
 from jitgraph.errors import ShapeError
 from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin
+from jitgraph.ops.shape import SpecifyShape
 from jitgraph.runtime.program import CheckFailed
 
 # Values are computed again only to show their shapes, so not when that could take long.
@@ -38,7 +39,9 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
         what = f"{what}: {left} of {right}"
     elif kind == "count":
         what = f"{what} {left}"
-    class_ = AssertionError if "SpecifyShape" in what else ERRORS.get(kind, ShapeError)
+    class_ = ERRORS.get(kind, ShapeError)
+    if isinstance(node.op, SpecifyShape):
+        class_ = AssertionError
     operands = _operands(node, _shapes(function, node, values))
     place = format_origin(node.origins)
     return class_(f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else ""))

@@ -76,7 +76,7 @@ def function(
     replacements = _givens(givens, {i.variable for i in ins}, rebuild_strict)
     defaults = _DefaultUpdates(no_default_updates)
     expressions = [o.variable for o in outs]
-    targets = [*pairs, *(i for i in ins if i.update is not None)]
+    targets: list[Any] = [*pairs, *(i for i in ins if i.update is not None)]
     news = [*pairs.values(), *(i.update for i in ins if i.update is not None)]
     given = [_as_leaf(i.variable, replacements) for i in ins]
     rebuilt = rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]

@@ -24,12 +24,12 @@ _auto_names = count()
 
 def user_origin() -> tuple[Origin, ...]:
     """File and line of the nearest caller outside this package, or nothing."""
-    frame = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_PACKAGE, "<frozen")):
             return ((name, frame.f_lineno),)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return ()
 
 

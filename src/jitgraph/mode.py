@@ -28,18 +28,21 @@ LINKERS = {
     "reference": "reference",
 }
 
+# Theano's other names of sets that are the same here.
+ALIASES = {
+    "o1": "fast_compile",
+    "o3": "fast_run",
+    "o4": "fast_run",
+    "fast_run_stable": "fast_run",
+    "unsafe": "fast_run",
+}
 # The groups that each set of rewrites consists of.
 OPTIMIZERS: dict[str, frozenset[str]] = {
     "None": frozenset(),
     "merge": frozenset({"merge"}),
-    "o1": frozenset({"fast_compile"}),
     "fast_compile": frozenset({"fast_compile"}),
     "o2": frozenset({"fast_compile", "fusion"}),
-    "o3": frozenset({"fast_run"}),
-    "o4": frozenset({"fast_run"}),
     "fast_run": frozenset({"fast_run"}),
-    "fast_run_stable": frozenset({"fast_run"}),
-    "unsafe": frozenset({"fast_run", "unsafe"}),
     "stabilize": frozenset({"merge", "ShapeOpt", "canonicalize", "stabilize"}),
 }
 
@@ -53,8 +56,7 @@ class Mode:
     """`linker` (None: config.linker), a set of rewrites `optimizer` ('default': config.optimizer,
     None: no rewrites), and the tags added, taken out and required.
 
-    `linker` is 'c' or 'reference' after construction, whatever name of Theano's was given. Raises
-    KeyError for an unknown linker or optimizer. Modes are values: the methods return new ones.
+    Aliases are resolved: `linker` is 'c' or 'reference' after construction. Raises KeyError for an unknown linker or optimizer. Modes are values: the methods return new ones.
     """
 
     linker: str | None = None
@@ -67,8 +69,10 @@ class Mode:
         linker = config.linker if self.linker is None else self.linker
         optimizer = config.optimizer if self.optimizer == "default" else self.optimizer
         object.__setattr__(self, "linker", LINKERS[linker])
-        object.__setattr__(self, "optimizer", "None" if optimizer is None else optimizer)
-        OPTIMIZERS[self.optimizer]  # type: ignore[index]  # KeyError for an unknown one
+        name = "None" if optimizer is None else ALIASES.get(optimizer, optimizer)
+        if name not in OPTIMIZERS:
+            raise KeyError(name)
+        object.__setattr__(self, "optimizer", name)
 
     def including(self, *tags: str) -> Mode:
         """This mode with the rewrites that have one of `tags`, too."""

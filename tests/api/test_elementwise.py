@@ -254,8 +254,10 @@ def test_switch():
 
 
 def test_the_branch_not_taken_gets_no_gradient():
-    grads = gradient(lambda x: T.switch(x > 0, T.log(x), 0.0), [1.0, 0.0, -1.0])
-    assert grads == [[1, 0, 0]]
+    x = T.dvector("x")
+    g = T.grad(T.switch(x > 0, T.log(x), 0.0).sum(), x)
+    # 0 / 0 is not computed: the mask is moved behind the division
+    assert jg.function([x], g)([1.0, 0.0, -1.0]).tolist() == [1, 0, 0]
     assert gradient(lambda c, x: T.switch(c, x, 2 * x), [1.0, 0.0], [3.0, 3.0]) == [[0, 0], [1, 2]]
 
 
@@ -328,9 +330,10 @@ def test_an_axis_that_is_not_marked_does_not_stretch():
     for mode in (None, "reference"):
         f = jg.function([a, b], a + b, mode=mode)
         assert f(np.ones((1, 4)), np.ones((1, 4))).shape == (1, 4)
+        with pytest.raises(ValueError, match="add: .*axis 0") as caught:
+            f(np.ones((1, 4)), np.ones((2, 4)))
         if mode is None:
-            with pytest.raises(ValueError, match=r"add: .*a float64\[1, 4\], b float64\[2, 4\]"):
-                f(np.ones((1, 4)), np.ones((2, 4)))
+            assert "a float64[1, 4], b float64[2, 4]" in str(caught.value)
 
 
 def test_gradients_are_summed_over_stretched_axes():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +96,20 @@ def test_bound_ten_million_points(name: str) -> None:
 def test_bound_every_float32(name: str) -> None:
     worst = long_run(TABLE[name], "f32", 0, exhaustive=True)
     assert worst.ulp <= TABLE[name].bound("f32"), str(worst)
+
+
+@SLOW
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["exp", "log", "trig", "erf", "gamma"])
+def test_coefficients_come_from_the_scripts(script: str) -> None:
+    """Every number that a script prints stands in a header."""
+    folder = CSRC / "coefficients"
+    run = subprocess.run(
+        [sys.executable, str(folder / f"{script}.py")], capture_output=True, text=True, check=True
+    )
+    number = re.compile(r"-?0x1(?:\.[0-9a-f]+)?p[+-]\d+")
+    printed = {float.fromhex(x) for x in number.findall(run.stdout)}
+    headers = "".join(path.read_text() for path in CSRC.glob("jg_*.h"))
+    present = {float.fromhex(x) for x in number.findall(headers)}
+    assert len(printed) >= 15
+    assert printed <= present | {-x for x in present} | {0.5}  # 1/2 is written in decimal

@@ -191,6 +191,7 @@ class Builder:
     # -- views --
     def _view(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
         op, x = node.op, node.inputs[0]
+        source: tuple[Variable, Index]
         if isinstance(op, ARange):
             return self._arange(node, v, index)
         if isinstance(op, GATHERS):
@@ -234,7 +235,7 @@ class Builder:
     def _shuffled(op: DimShuffle, index: Index) -> Index:
         result = [ZERO] * len(op.input_broadcastable)
         for position, axis in enumerate(op.new_order):
-            if axis != "x" and not op.input_broadcastable[axis]:
+            if isinstance(axis, int) and not op.input_broadcastable[axis]:
                 result[axis] = index[position]
         return tuple(result)
 
@@ -266,7 +267,7 @@ class Builder:
             atom = self.let(IndexValue(first + index[0] * by), "int64")
             self._memo[(v, index)] = self.convert(atom, dtype)
             return []
-        missing = [(w, ()) for w in (start, step) if (w, ()) not in self._memo]
+        missing: list[tuple[Variable, Index]] = [(w, ()) for w in (start, step) if (w, ()) not in self._memo]
         if missing:
             return missing
         # NumPy fills with start + i * delta, where delta is what start + step rounds to, minus start.
@@ -288,6 +289,7 @@ class Builder:
             return [(entries, here)]
         self.reads.append((v, ()))  # waits for the check of the entries
         entry = self.convert(self._memo[(entries, here)], "int64")
+        source: tuple[Variable, Index]
         if isinstance(node.op, Pick):
             row = ZERO if x.type.broadcastable[0] else index[0]
             source = (x, (row, _atom_poly(entry)))

@@ -6,14 +6,23 @@ from typing import Any
 
 from jitgraph.cgen.build import as_graph, position_length
 from jitgraph.cgen.lengths import Length, Lengths
-from jitgraph.graph import Apply
+from jitgraph.graph import Apply, Constant
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor, Subtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.nnet import LabelError, Pick
 from jitgraph.ops.reduce import ArgReduce, Reduce
-from jitgraph.ops.shape import Alloc, Rebroadcast, Reshape, SpecifyShape, shape_entries
+from jitgraph.ops.shape import (
+    Alloc,
+    MakeVector,
+    Rebroadcast,
+    Reshape,
+    Shape,
+    SpecifyShape,
+    never_negative,
+    shape_entries,
+)
 
 
 def record(lengths: Lengths, node: Apply) -> None:
@@ -106,7 +115,26 @@ def as_length(value: Any) -> Any:
     return value if isinstance(value, int) else cast(value, "int64")
 
 
+def _entries(lengths: Lengths, node: Apply, ndim: int) -> None:
+    """A shape given as a vector that is read when the function runs has one entry per axis."""
+    vector = node.inputs[1]
+    if isinstance(vector, Constant) or (vector.owner is not None and _has_entries(vector.owner.op)):
+        return
+    lengths.require_equal(
+        lengths.shape(vector)[0], ndim, node, "the shape has another number of entries"
+    )
+
+
+def _has_entries(op: Any) -> bool:
+    return isinstance(op, (MakeVector, Shape))
+
+
 def _reshape(lengths: Lengths, node: Apply) -> None:
+    _entries(lengths, node, node.op.ndim)
+    for n in lengths.shape(node.outputs[0]):
+        if not never_negative(as_graph(n)):
+            lengths.require("count", n, 0, node, "negative length")
+
     def product(ns: tuple[Length, ...]) -> Any:
         total: Any = None
         for n in ns:
@@ -119,10 +147,11 @@ def _reshape(lengths: Lengths, node: Apply) -> None:
 
 
 def _specify(lengths: Lengths, node: Apply) -> None:
+    _entries(lengths, node, node.inputs[0].type.ndim)
     entries = shape_entries(node.inputs[1], node.inputs[0].type.ndim) or []
     for axis, (n, entry) in enumerate(zip(lengths.shape(node.inputs[0]), entries, strict=True)):
         wanted = lengths.length(as_length(entry))
-        lengths.require_equal(n, wanted, node, f"SpecifyShape: length of axis {axis}")
+        lengths.require_equal(n, wanted, node, f"length of axis {axis}")
 
 
 def _rebroadcast(lengths: Lengths, node: Apply) -> None:
@@ -161,7 +190,6 @@ _DEMANDS: list[tuple[Any, Any]] = [
 # The exception that a failed check becomes.
 ERRORS: dict[str, type[Exception]] = {
     "index": IndexError,
-    "count": ValueError,
     "some": ValueError,
     "label": LabelError,
     "entry": IndexError,

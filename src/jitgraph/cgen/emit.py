@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from jitgraph import dtypes
 from jitgraph.cgen.ir import (
     Accumulate,
@@ -32,6 +34,7 @@ from jitgraph.cgen.lower import start_value
 
 _C = dtypes.C_TYPES
 _COMBINE = {"sum": "+=", "prod": "*=", "any": "|=", "all": "&="}
+_LOGICAL = {"sum": "any", "max": "any", "any": "any", "prod": "all", "min": "all", "all": "all"}
 _OPERATOR = {"max": ">", "min": "<", "argmax": ">", "argmin": "<"}
 
 
@@ -56,13 +59,8 @@ def literal(number: Number) -> str:
 
 
 def _shortest(v: float, dtype: str) -> str:
-    import numpy as np
-
-    text = repr(np.float32(v).item()) if dtype == "float64" else str(np.float32(v))
-    if dtype == "float64":
-        text = repr(v)
-    if dtype == "float32" and np.float32(text) != np.float32(v):
-        text = repr(v)
+    """The shortest decimal that reads back as v in its dtype."""
+    text = repr(v) if dtype == "float64" else str(np.float32(v))
     return text if any(c in text for c in ".en") else text + ".0"
 
 
@@ -165,6 +163,8 @@ class Emitter:
             self._combine(depth, s.acc.name, s.acc.kind, value, s.acc.dtype)
 
     def _combine(self, depth: int, place: str, kind: str, value: str, dtype: str) -> None:
+        if dtype == "bool":
+            kind = _LOGICAL[kind]  # a bool holds nothing but 0 and 1
         if kind in _COMBINE:
             self.line(depth, f"{place} {_COMBINE[kind]} {value};")
         elif dtype in dtypes.FLOATS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import Emitter, emit_kernel, literal, parameter, poly_text, signature, top_loop
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product
 from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref
-from jitgraph.cgen.lengths import Check, Length, Symbol
+from jitgraph.cgen.lengths import Check, Length, Symbol, vector_entry
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
@@ -27,11 +26,6 @@ class EntryEmitter:
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
-        # Segments share one file: from the second one on, names of kernels carry its number.
-        self.kernels = {
-            k: replace(kernel, name=f"s{number}_{kernel.name}") if number else kernel
-            for k, kernel in segment.kernels.items()
-        }
         self.lines: list[str] = []
         self.headers: set[str] = {"jg_abi.h"}
 
@@ -40,7 +34,7 @@ class EntryEmitter:
 
     def run(self) -> str:
         parts = [self._constant(b, c) for b, c in self.segment.constants]
-        for kernel in self.kernels.values():
+        for kernel in self.segment.kernels.values():
             self.headers |= kernel.headers
             parts.append(emit_kernel(kernel) + self._trampoline(kernel))
             if self._needs_reduce(kernel):
@@ -62,7 +56,7 @@ class EntryEmitter:
             literal(Number(v, buffer.dtype)) for v in np.asarray(constant.data).ravel().tolist()
         ]
         text = f"static const {_C[buffer.dtype]} {buffer.name}_{self.number}[] = {{"
-        return text + ", ".join(values) + "};\n"
+        return text + (", ".join(values) or "0") + "};\n"
 
     # -- calling kernels ---------------------------------------------------------------------
     def _split(self, kernel: Kernel) -> str:
@@ -201,7 +195,7 @@ class EntryEmitter:
         self._plan()
         for number, item in enumerate(self.segment.items):
             if isinstance(item, Cluster):
-                self._call(self.kernels[number])
+                self._call(self.segment.kernels[number])
             elif isinstance(item, Product):
                 self._product(item)
             else:
@@ -249,6 +243,10 @@ class EntryEmitter:
         if v.owner is not None and isinstance(v.owner.op, ShapeI) and v.owner.inputs[0] in lengths.slot_number:
             k = lengths.slot_number[v.owner.inputs[0]]
             text = f"in{k}->dim[{v.owner.op.i}]"
+        elif (entry := vector_entry(v)) is not None and entry[0] in lengths.slot_number:
+            # Read before any check has passed, so not beyond the end.
+            k = lengths.slot_number[entry[0]]
+            text = f"in{k}->dim[0] > {entry[1]} ? a{k}[{entry[1]}] : 0"
         else:
             before = len(scalars.body)
             atom = scalars.value(v, ())
@@ -309,7 +307,7 @@ class EntryEmitter:
 
     def _wide(self) -> list[Buffer]:
         found: dict[str, Buffer] = {}
-        for kernel in self.kernels.values():
+        for kernel in self.segment.kernels.values():
             for b in kernel.buffers:
                 if b.kind == "wide":
                     found[b.name] = b

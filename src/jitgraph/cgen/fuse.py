@@ -177,6 +177,7 @@ def _is_transpose(v: Variable) -> bool:
         and isinstance(v.owner.op, DimShuffle)
         and v.owner.op.new_order == (1, 0)
         and (v.owner.inputs[0].owner is None or isinstance(v.owner.inputs[0].owner.op, Dot))
+        and not isinstance(v.owner.inputs[0], Constant)
     )
 
 
@@ -399,5 +400,6 @@ def is_view(node: Apply) -> bool:
     return isinstance(node.op, VIEWS) or is_gather(node)
 
 
-def is_large_constant(v: Variable) -> bool:
-    return isinstance(v, Constant) and v.data.size > 1
+def stays_array(node: Apply, constant: Constant) -> bool:
+    """Whether a constant cannot be written as one number where `node` reads it."""
+    return constant.data.size != 1 or _needs_memory(node, constant)

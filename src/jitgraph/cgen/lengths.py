@@ -15,7 +15,8 @@ from jitgraph import dtypes
 from jitgraph.cgen.ir import Poly
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
-from jitgraph.ops.shape import ShapeI
+from jitgraph.ops.index import Subtensor
+from jitgraph.ops.shape import ShapeI, known_int
 
 
 # A dearer scalar is left to a loop, which is divided where it grows too long for the compiler.
@@ -24,6 +25,14 @@ LARGEST_SCALAR = 64
 
 class NotHostScalar(Exception):
     """A scalar needs an array computation, so it is not known before the loops run."""
+
+    def __init__(self, variable: Variable):
+        super().__init__(str(variable))
+        self.variable = variable
+
+
+class NotInSegment(Exception):
+    """The shape of an argument of the function is needed that the segment does not get."""
 
     def __init__(self, variable: Variable):
         super().__init__(str(variable))
@@ -85,7 +94,8 @@ class Lengths:
         if isinstance(variable, Constant):
             return tuple(int(n) for n in variable.data.shape)
         node = variable.owner
-        assert node is not None, f"{variable} is not an input of the segment"
+        if node is None:
+            raise NotInSegment(variable)
         given = [tuple(self._as_graph(n) for n in self.shape(v)) for v in node.inputs]
         results = node.op.infer_shape(node, given)
         if results is None:
@@ -189,6 +199,10 @@ class Lengths:
             return ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
         if node is not None and isinstance(node.op, Elementwise):
             return self._function_key(node, variable)
+        entry = vector_entry(variable)
+        if entry is not None:
+            vector, k = entry
+            return ("entry", self.slot_number[vector], k) if vector in self.slot_number else ("array", vector)
         return ("array", variable)
 
     def _function_key(self, node: Apply, variable: Variable) -> Any:
@@ -219,7 +233,7 @@ class Lengths:
     def _dtype_of(self, key: Any) -> str:
         if key[0] in ("const", "float"):
             return key[1]
-        if key[0] == "item":
+        if key[0] in ("item", "entry"):
             return self.slots[key[1]].type.dtype
         return "int64" if key[0] == "length" else key[2]
 
@@ -265,6 +279,15 @@ class Lengths:
             x is y or (isinstance(x, int) and isinstance(y, int) and x == y)
             for x, y in zip(left, right, strict=True)
         )
+
+
+def vector_entry(variable: Variable) -> tuple[Variable, int] | None:
+    """(v, k) where `variable` is v[k] of a vector, k counted from the front."""
+    node = variable.owner
+    if node is None or not isinstance(node.op, Subtensor) or node.op.pattern != ("i",):
+        return None
+    k = known_int(node.inputs[1])
+    return None if k is None or k < 0 or variable.type.ndim else (node.inputs[0], k)
 
 
 def _identity(name: str, keys: list[Any]) -> Any:

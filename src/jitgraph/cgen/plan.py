@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitgraph.cgen.entry import emit_library
-from jitgraph.cgen.lengths import NotHostScalar
+from jitgraph.cgen.lengths import NotHostScalar, NotInSegment
 from jitgraph.cgen.segment import Segment, is_compiled
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
 
@@ -187,21 +187,25 @@ def _segment(
         for v in [*node.inputs, *waits.get(node, ())]:
             if v not in inside and not _is_written_out(v):
                 slots[v] = None
-    try:
-        return Segment(list(slots), nodes, outputs, fusion, prefix)
-    except NotHostScalar as missing:
-        variable = missing.variable
-        node = _first_needing(nodes, variable)
-        raise _MustWait(node, variable) from None
+    while True:
+        try:
+            return Segment(list(slots), nodes, outputs, fusion, prefix)
+        except NotInSegment as missing:
+            # Only its shape is needed, for the length of something an earlier stage has made.
+            slots[missing.variable] = None
+        except NotHostScalar as missing:
+            variable = missing.variable
+            node = _first_needing(nodes, variable, slots)
+            raise _MustWait(node, variable) from None
 
 
-def _first_needing(nodes: Sequence[Apply], variable: Variable) -> Apply:
+def _first_needing(
+    nodes: Sequence[Apply], variable: Variable, slots: Iterable[Variable]
+) -> Apply:
     """The first node after the producer of `variable` whose shape cannot be told without it."""
     from jitgraph.cgen import checks
     from jitgraph.cgen.lengths import Lengths
 
-    inside = {v for node in nodes for v in node.outputs}
-    slots = {v for node in nodes for v in node.inputs if v not in inside}
     lengths = Lengths(list(slots))
     for node in nodes:
         try:

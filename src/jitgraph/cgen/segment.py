@@ -16,10 +16,10 @@ from jitgraph.cgen.fuse import (
     LabelCheck,
     Product,
     Root,
-    is_large_constant,
     is_view,
     loop_index,
     materialised,
+    stays_array,
 )
 from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
 from jitgraph.cgen.lengths import Check, Lengths
@@ -86,11 +86,10 @@ class Segment:
             self.buffers[v] = self._buffer(f"z{k}", v, "out")
         for node in self.nodes:
             for v in node.inputs:
-                indexes = is_gather(node) and v is node.inputs[1]
-                if v not in self.buffers and (is_large_constant(v) or (indexes and v.owner is None)):
+                if isinstance(v, Constant) and v not in self.buffers and stays_array(node, v):
                     buffer = self._buffer(f"c{len(self.constants)}", v, "const")
                     self.buffers[v] = buffer
-                    self.constants.append((buffer, v))  # type: ignore[arg-type]
+                    self.constants.append((buffer, v))
             for v in node.outputs:
                 if v in memory and v not in self.buffers:
                     buffer = self._buffer(f"s{len(self.scratch)}", v, "scratch")

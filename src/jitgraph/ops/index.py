@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def _index_scalar(x: Any) -> Variable:
 class _Indexing(Op):
     """What the indexing ops share: reading their pattern together with the index inputs."""
 
-    __props__ = ("pattern",)
+    __props__: ClassVar[tuple[str, ...]] = ("pattern",)
 
     def __init__(self, pattern: Sequence[str]):
         self.pattern = tuple(pattern)
@@ -353,8 +353,9 @@ class AdvancedIncSubtensor(_Indexing):
 def take_index(x: Variable, key: Any) -> Variable:
     """`x[key]` for every kind of key NumPy knows."""
     view, pattern, indices, advanced = _parse(x, key)
-    if not pattern:
+    if not pattern and view is not x:
         return view
+    # A whole view is a node, too: set_subtensor(x[:], y) looks for it.
     op = AdvancedSubtensor(pattern) if advanced else Subtensor(pattern)
     return op(view, *indices)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.graph import Apply, TensorType, Variable
+from jitgraph.graph import Apply, Constant, TensorType, Variable
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Op, Undefined, describe, here
 from jitgraph.ops.arithmetic import cast, eq, maximum, minimum, switch
 from jitgraph.ops.elementwise import FILL, Elementwise, zeros_for
@@ -39,7 +39,7 @@ def normalise_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
     axes = axis if isinstance(axis, (list, tuple)) else [axis]
     result = set()
     for a in axes:
-        if getattr(a, "data", None) is not None and isinstance(a, Variable):
+        if isinstance(a, Constant):
             a = a.data[()]  # a constant variable
         if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
             raise TypeError(f"{name}: axis must be an int or a list of ints, got {a!r}{here()}")

@@ -34,6 +34,33 @@ def known_int(variable: Any) -> int | None:
     return None
 
 
+def never_negative(length: Any) -> bool:
+    """Whether an int or integer scalar is at least 0 whatever the arguments of the function are."""
+    pending = [length]
+    while pending:
+        v = pending.pop()
+        k = known_int(v)
+        if k is not None:
+            if k < 0:
+                return False
+        elif isinstance(v, Variable) and v.owner is not None:
+            op = v.owner.op
+            if getattr(op, "scalar_name", "") in ("add", "mul"):
+                pending.extend(v.owner.inputs)
+            elif not isinstance(op, ShapeI):
+                return False
+        else:
+            return False
+    return True
+
+
+def _product(lengths: Sequence[Any]) -> Any:
+    total: Any = 1
+    for n in lengths:
+        total = total * n
+    return total
+
+
 class Shape(Op):
     """The lengths of all axes, as an int64 vector. The data is never computed for it."""
 
@@ -89,9 +116,9 @@ class DimShuffle(Op):
 
     def __init__(self, input_broadcastable: Sequence[bool], new_order: Sequence[int | str]):
         self.input_broadcastable = tuple(bool(b) for b in input_broadcastable)
-        self.new_order = tuple(o if o == "x" else int(o) for o in new_order)
+        self.new_order = tuple(int(o) if isinstance(o, (int, np.integer)) else o for o in new_order)
         self._check()
-        self.kept = tuple(o for o in self.new_order if o != "x")
+        self.kept = tuple(int(o) for o in self.new_order if o != "x")
         self.dropped = tuple(
             i for i in range(len(self.input_broadcastable)) if i not in self.kept
         )
@@ -287,6 +314,8 @@ class Reshape(Op):
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         x, shape = arrays
+        if len(shape) != self.ndim:
+            raise ShapeError(f"reshape: {len(shape)} entries for a result of {self.ndim} axes")
         try:
             return (x.reshape([int(s) for s in shape]).copy(),)
         except ValueError as error:
@@ -296,24 +325,20 @@ class Reshape(Op):
         x_shape = shapes[0]
         entries = shape_entries(node.inputs[1], self.ndim)
         assert entries is not None
-        lengths = [known_int(e) for e in entries]
-        result: list[Any] = [e if n is None else n for e, n in zip(entries, lengths, strict=True)]
-        total: Any = 1
-        for s in x_shape:
-            total = total * s
-        for axis, n in enumerate(lengths):
-            if n is not None and n >= 0:
+        known = [known_int(e) for e in entries]
+        wanted: list[Any] = [e if n is None else n for e, n in zip(entries, known, strict=True)]
+        result = list(wanted)
+        for axis, n in enumerate(wanted):
+            if never_negative(n):
                 continue
-            rest: Any = 1
-            for other in result[:axis] + result[axis + 1 :]:
-                rest = rest * other
-            quotient = total // rest if not isinstance(rest, int) or rest else 0
-            if n == -1:
-                result[axis] = quotient
-            elif all(m is not None for k, m in enumerate(lengths) if k != axis):
+            rest = _product(wanted[:axis] + wanted[axis + 1 :])
+            inferred = _product(x_shape) // rest if not isinstance(rest, int) or rest else 0
+            if isinstance(n, int):
+                result[axis] = inferred
+            else:
                 from jitgraph.ops.arithmetic import eq, switch
 
-                result[axis] = switch(eq(result[axis], -1), quotient, result[axis])
+                result[axis] = switch(eq(n, -1), inferred, n)
         return [tuple(result)]
 
     def grad(
@@ -404,7 +429,10 @@ class Alloc(Op):
             ) from None
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return [tuple(n if (k := known_int(n)) is None else k for n in node.inputs[1:])]
+        from jitgraph.ops.arithmetic import cast
+
+        # Products of lengths must not overflow in the narrow dtype of an argument.
+        return [tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[1:])]
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
@@ -527,7 +555,9 @@ class Eye(Op):
         return (np.eye(n, m, k, dtype=self.dtype),)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return [(node.inputs[0], node.inputs[1])]
+        from jitgraph.ops.arithmetic import cast
+
+        return [tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[:2])]
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]

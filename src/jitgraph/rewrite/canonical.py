@@ -23,6 +23,7 @@ from jitgraph.ops.fold import LARGEST_FOLDED, fold_scalar
 from jitgraph.ops.shape import MakeVector
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 from jitgraph.rewrite.pattern import (
+    CAST_NAMES,
     A,
     B,
     C,
@@ -162,7 +163,7 @@ def holds_all(wide: str, narrow: str) -> bool:
     return _INTEGER_BITS[wide] >= _INTEGER_BITS[narrow]
 
 
-@rule_function("cast(cast(x)) -> cast(x)", *(f"cast{{{d}}}" for d in CASTS), tags=USELESS)
+@rule_function("cast(cast(x)) -> cast(x)", *sorted(CAST_NAMES), tags=USELESS)
 def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """A conversion to the dtype it has already, or of one that lost nothing.
 
@@ -173,7 +174,7 @@ def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     target = node.outputs[0].type.dtype
     if x.type.dtype == target:
         return x
-    if x.owner is None or getattr(x.owner.op, "scalar_name", None) not in _CAST_NAMES:
+    if x.owner is None or getattr(x.owner.op, "scalar_name", None) not in CAST_NAMES:
         return None
     source, between = x.owner.inputs[0].type.dtype, x.type.dtype
     if not holds_all(between, source):
@@ -182,9 +183,6 @@ def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     if via_float and target in dtypes.INTEGERS and target != source:
         return None
     return cast(x.owner.inputs[0], target)
-
-
-_CAST_NAMES = frozenset(f"cast{{{d}}}" for d in CASTS)
 
 
 @rule_function("f(x, c) -> f(x, cast(c))", tags=(*SIMPLE, "local_upcast_elemwise_constant_inputs"))

@@ -270,7 +270,6 @@ RULES: list[Rule] = [
     merge_indices,
     index_of_dimshuffle,
     index_of_alloc,
-    lift_index,
     fuse_logsoftmax_pick,
-    lift_pick,
 ]
+MOVING: list[Rule] = [lift_index, lift_pick]

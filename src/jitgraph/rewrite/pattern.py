@@ -7,8 +7,8 @@ A rule shows both of its sides:
 `X`, `Y`, … stand for any variable (the same one at every place), `C` for a constant. A number
 matches a constant of any dtype and shape all of whose elements equal it, also behind
 broadcasting, `fill`, `alloc` and casts. `add` and `mul` match their operands in either order. An
-elementwise function is also found behind a dimshuffle, a reshape (one operand) or a widening
-conversion between floats, as `f(view(x)) = view(f(x))`.
+elementwise function is also found behind a dimshuffle, a reshape or an index (with one operand)
+or a widening conversion between floats, as `f(view(x)) = view(f(x))`.
 
 Conversions: operands that a node converts to its common dtype are bound as converted. Between two
 functions of a pattern only a conversion from float to float may lie hidden; integer arithmetic
@@ -26,13 +26,17 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.op import REGISTRY, Op
-from jitgraph.ops.arithmetic import cast
+from jitgraph.ops.arithmetic import CASTS, cast
 from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.index import AdvancedSubtensor, Subtensor
+from jitgraph.ops.nnet import Pick
 from jitgraph.ops.scalar import FUNCTIONS
 from jitgraph.ops.shape import Alloc, DimShuffle, Reshape
 from jitgraph.ops.values import constant
 from jitgraph.rewrite.engine import Key, Rewriter, Rule
 
+# Behind these, too, an elementwise function of one operand is found: f(x)[i] = f(x[i]).
+PARTS = (Reshape, Subtensor, AdvancedSubtensor, Pick)
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "and_", "or_", "xor", "eq", "neq"})
 
 
@@ -112,7 +116,7 @@ class Call(Pattern):
             return False
         if isinstance(self.op, str) and type(node.op) is Elementwise:
             return node.op.scalar_name in (self.op, "cast{float64}")
-        return type(node.op) in (self.op, DimShuffle, Reshape)
+        return type(node.op) in (self.op, DimShuffle, *PARTS)
 
 
 def builder(name: str) -> Callable[..., Pattern]:
@@ -127,39 +131,50 @@ C = Wild("c", constant=True)
 
 
 def _shows_constant(op: Op) -> bool:
-    return isinstance(op, (DimShuffle, Alloc, Reshape)) or (
-        type(op) is Elementwise and op.scalar_name == "second"
-    )
+    if type(op) is Elementwise:
+        return op.scalar_name == "second" or op.scalar_name in CAST_NAMES
+    return isinstance(op, (DimShuffle, Alloc, Reshape))
 
 
 # -- constants ---------------------------------------------------------------------------------
 
 
-def constant_source(v: Variable) -> Constant | None:
-    """The constant that gives `v` its elements: behind dimshuffle, fill, alloc or a cast."""
+CAST_NAMES = frozenset(op.scalar_name for op in CASTS.values())
+
+
+def constant_source(v: Variable) -> tuple[Constant, list[Op]] | None:
+    """The constant that `v` is made of by dimshuffle, reshape, fill, alloc and casts.
+
+    With it the casts, the last one first.
+    """
+    casts: list[Op] = []
     while not isinstance(v, Constant):
         node = v.owner
-        if node is None:
+        if node is None or not _shows_constant(node.op):
             return None
-        op = node.op
-        if isinstance(op, (DimShuffle, Alloc, Reshape)):
-            v = node.inputs[0]
-        elif isinstance(op, Elementwise) and op.scalar_name == "second":
+        if isinstance(node.op, Elementwise) and node.op.scalar_name == "second":
             v = node.inputs[1]
-        else:
-            return None
-    return v
+            continue
+        if isinstance(node.op, Elementwise):
+            casts.append(node.op)
+        v = node.inputs[0]
+    return v, casts
 
 
 def uniform_value(v: Variable) -> Any:
     """The value (a NumPy scalar) that all elements of `v` are known to have, else None."""
-    source = constant_source(v)
-    if source is None or source.data.size == 0:
+    found = constant_source(v)
+    if found is None or found[0].data.size == 0:
         return None
-    first = source.data.flat[0]
-    if first != source.data.flat[-1]:  # settles most large arrays at once
+    data, casts = found[0].data, found[1]
+    first = data.flat[0]
+    if first != data.flat[-1]:  # settles most large arrays at once
         return None
-    return first if source.data.size <= 2 or bool((source.data == first).all()) else None
+    if data.size > 2 and not bool((data == first).all()):
+        return None
+    for op in reversed(casts):
+        first = op.evaluate(np.asarray(first))[0][()]
+    return first
 
 
 # -- matching ------------------------------------------------------------------------------------
@@ -263,7 +278,7 @@ def _exposed(v: Variable, op: Key, arity: int, rewriter: Rewriter) -> Apply | No
     if isinstance(node.op, Elementwise):
         widens = node.op.scalar_name == "cast{float64}" and node.inputs[0].type.dtype == "float32"
         return hidden if widens else None
-    if isinstance(node.op, DimShuffle) or (isinstance(node.op, Reshape) and arity == 1):
+    if isinstance(node.op, DimShuffle) or (isinstance(node.op, PARTS) and arity == 1):
         return through_view(node, hidden, rewriter)
     return None
 
@@ -275,11 +290,14 @@ def through_view(view: Apply, inner: Apply, rewriter: Rewriter) -> Apply:
 
 
 def lifted_inputs(view: Apply, inner: Apply) -> list[Variable]:
-    """The view of each input of an elementwise `inner` (for a reshape, of its only one)."""
-    if isinstance(view.op, Reshape):
-        return [view.op.make_node(v, view.inputs[1]).outputs[0] for v in inner.inputs]
-    order = view.op.new_order
-    return [DimShuffle(v.type.broadcastable, order).make_node(v).outputs[0] for v in inner.inputs]
+    """The view of each input of an elementwise `inner` (of its only one, but for a dimshuffle)."""
+    if isinstance(view.op, DimShuffle):
+        order = view.op.new_order
+        ops: list[Op] = [DimShuffle(v.type.broadcastable, order) for v in inner.inputs]
+    else:
+        ops = [view.op] * len(inner.inputs)
+    rest = view.inputs[1:]
+    return [op.make_node(v, *rest).outputs[0] for op, v in zip(ops, inner.inputs, strict=True)]
 
 
 def _is_a(node: Apply, op: Key) -> bool:

@@ -1,8 +1,9 @@
-"""The order of the rule sets: canonical, stable, opt-in approximations, expansion.
+"""The order of the rule sets: canonical, stable, moving, opt-in approximations, expansion.
 
-Each phase repeats its rules and the canonical ones until nothing changes. Approximations come
-after the stable rules, which therefore still find the exact sigmoid; composite ops are written
-out last, so that rules see them whole.
+Each phase repeats its rules and the canonical ones until nothing changes. Stable rules come before
+those that move views and indices into expressions, because they recognise whole expressions.
+Approximations come after the stable rules, which therefore still find the exact sigmoid; composite
+ops are written out last, so that rules see them whole.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from jitgraph.mode import Mode
 
 CANONICAL: list[Rule] = [*canonical.RULES, *shapes.RULES, *views.RULES, *index.RULES]
+MOVING: list[Rule] = [*views.MOVING, *index.MOVING]
 # Every rule a mode can switch; expansion cannot be switched off.
-SWITCHABLE: list[Rule] = [*CANONICAL, *stable.RULES, *special.OPT_IN]
+SWITCHABLE: list[Rule] = [*CANONICAL, *stable.RULES, *MOVING, *special.OPT_IN]
 
 _BEFORE_GRADIENT = RuleSet(stable.BEFORE_GRADIENT)
 
@@ -34,13 +36,18 @@ def selected(mode: Mode) -> list[Rule]:
 def phases(mode: Mode) -> tuple[tuple[RuleSet, ...], ...]:
     """The rule sets of `mode`, for each phase that has something to do."""
     chosen = set(selected(mode))
-    exact = RuleSet([r for r in CANONICAL if r in chosen])
-    result: list[tuple[RuleSet, ...]] = [(exact,)] if exact.rules else []
-    for extra in (stable.RULES, special.OPT_IN):
-        more = RuleSet([r for r in extra if r in chosen])
-        if more.rules:
-            result.append((exact, more))
-    return (*result, (exact, RuleSet(special.EXPAND)))
+    exact, steady, moving, opt_in = (
+        RuleSet([r for r in rules if r in chosen])
+        for rules in (CANONICAL, stable.RULES, MOVING, special.OPT_IN)
+    )
+    sequence = [
+        (exact,),
+        (exact, steady),
+        (exact, steady, moving),
+        (exact, moving, opt_in) if opt_in.rules else (),
+        (exact, moving, RuleSet(special.EXPAND)),
+    ]
+    return tuple(kept for sets in sequence if (kept := tuple(s for s in sets if s.rules)))
 
 
 def optimise(

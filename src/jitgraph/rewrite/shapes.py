@@ -271,7 +271,13 @@ def _is_alloc(v: Variable) -> bool:
 
 
 def _unstretched(v: Variable) -> Variable:
-    return v.owner.inputs[0] if v.owner is not None and _is_alloc(v) else v
+    """What an alloc stretches; `v` itself where only the alloc knows that an axis has length 1."""
+    if v.owner is None or not _is_alloc(v):
+        return v
+    value = v.owner.inputs[0]
+    known = v.type.broadcastable[v.type.ndim - value.type.ndim :]
+    loses = any(k and not b for k, b in zip(known, value.type.broadcastable, strict=True))
+    return v if loses else value
 
 
 def _another_has_lengths(inputs: Sequence[Variable], i: int, rewriter: Rewriter) -> bool:
@@ -291,6 +297,8 @@ def _another_has_lengths(inputs: Sequence[Variable], i: int, rewriter: Rewriter)
 def _apply_before_stretching(node: Apply, rewriter: Rewriter) -> Variable | None:
     lengths = output_lengths(node, rewriter)
     if not all(_has_lengths(v, lengths, rewriter) for v in node.inputs):
+        return None
+    if any(_is_alloc(v) and _unstretched(v) is v for v in node.inputs):
         return None
     # No padding here: it would be computed on instead of being put before the result.
     inner = node.op.make_node(*(strip_padding(_unstretched(v)) for v in node.inputs)).outputs[0]

@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.graph import Apply, Variable
 from jitgraph.ops import math as m_ops
 from jitgraph.ops.arithmetic import cast, lt, maximum, minimum, sqr, switch
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, Subtensor
-from jitgraph.ops.nnet import LogSoftmax, LogSumExp, Softmax, logsoftmax_op, pick, softmax_op
+from jitgraph.ops.nnet import (
+    LogSoftmax,
+    LogSumExp,
+    Softmax,
+    logsoftmax_op,
+    logsoftmax_pick,
+    pick,
+    softmax_op,
+)
 from jitgraph.ops.reduce import Reduce
 from jitgraph.ops.shape import ARange, DimShuffle, Shape, ShapeI, dimshuffle, known_int
 from jitgraph.rewrite.canonical import NEGATION
@@ -31,6 +39,7 @@ from jitgraph.rewrite.pattern import (
     Pattern,
     X,
     builder,
+    constant_source,
     has_one_user,
     law,
     match,
@@ -295,17 +304,39 @@ def pick_of_index(node: Apply, rewriter: Rewriter) -> Variable | None:
     Only of logarithms of a softmax: for these k is a vector of class numbers, each row has one,
     and a negative one is an error.
     """
-    if node.op.pattern != ("a", "a"):
+    if not _picks(node, rewriter):
         return None
-    x, rows, labels = node.inputs
-    if labels.type.ndim != 1 or labels.type.dtype not in dtypes.INTEGERS or x.type.ndim != 2:
-        return None
-    if not _counts_rows(rows, (labels, x), rewriter):
-        return None
+    x, _rows, labels = node.inputs
     m = Match(rewriter)
     if match(log(Softmax_(X)), x, x.type.dtype, m):
         return pick(logsoftmax_op(m["x"]), labels)
     return pick(x, labels) if made_by(x, LogSoftmax) is not None else None
+
+
+@rule_function(
+    "log(softmax(x)[arange(n), k]) -> logsoftmax_pick(x, k)",
+    "log",
+    tags=(*ALWAYS, "local_advanced_indexing_crossentropy_onehot"),
+)
+def log_of_pick(node: Apply, rewriter: Rewriter) -> Variable | None:
+    """The same with the logarithm taken after indexing."""
+    inner = made_by(node.inputs[0], AdvancedSubtensor)
+    if inner is None or inner.outputs[0] in rewriter.keep or not _picks(inner, rewriter):
+        return None
+    soft = made_by(inner.inputs[0], Softmax)
+    if soft is None or inner.inputs[0] in rewriter.keep:
+        return None
+    return logsoftmax_pick(soft.inputs[0], inner.inputs[2])
+
+
+def _picks(node: Apply, rewriter: Rewriter) -> bool:
+    """Whether the indexing reads one element of each row of a matrix."""
+    if node.op.pattern != ("a", "a"):
+        return False
+    x, rows, labels = node.inputs
+    if labels.type.ndim != 1 or labels.type.dtype not in dtypes.INTEGERS or x.type.ndim != 2:
+        return False
+    return _counts_rows(rows, (labels, x), rewriter)
 
 
 def _counts_rows(rows: Variable, arrays: Sequence[Variable], rewriter: Rewriter) -> bool:
@@ -385,7 +416,7 @@ def _is_bounded_above(x: Variable) -> bool:
         node is not None
         and isinstance(node.op, Elementwise)
         and node.op.scalar_name == "minimum"
-        and any(isinstance(v, Constant) for v in node.inputs)
+        and any(constant_source(v) is not None for v in node.inputs)
     )
 
 
@@ -396,6 +427,7 @@ RULES: list[Rule] = [
     softmax_of_quotient,
     *SOFTMAX,
     pick_of_index,
+    log_of_pick,
     *ERROR_FUNCTION,
     log_erfc,
     *MASKS,

@@ -219,12 +219,14 @@ RULES: list[Rule] = [
     merge_dimshuffles,
     dimshuffle_of_alloc,
     dimshuffle_of_entry,
-    lift_dimshuffle,
     useless_reshape,
     plain_reshape_shape,
     merge_reshapes,
     reshape_to_dimshuffle,
-    lift_reshape,
     useless_rebroadcast,
     reduce_single,
 ]
+
+# Rules that take a function apart into parts of its operands come after those that recognise
+# functions by the form of the whole expression (exp(x) / sum(exp(x))).
+MOVING: list[Rule] = [lift_dimshuffle, lift_reshape]

@@ -120,7 +120,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     block = _pool.take(size)
     lease = np.ndarray.__new__(Lease, (size,), np.uint8, block)
     lease.block = block
-    return np.ndarray(shape, dtype, lease)  # type: ignore[call-overload]
+    return np.ndarray(shape, dtype, lease)
 
 
 def free_memory() -> int:

@@ -39,7 +39,7 @@ def _find_sha256() -> Callable[..., Any]:
         with contextlib.suppress(ImportError, AttributeError):
             found: Callable[..., Any] = importlib.import_module(name).sha256
             return found
-    return importlib.import_module("hashlib").sha256  # type: ignore[no-any-return]
+    return importlib.import_module("hashlib").sha256
 
 
 sha256 = _find_sha256()

@@ -51,7 +51,7 @@ def _write(x: Any, y: Any, set_instead: bool) -> Variable:
         inner = owner.inputs[0]
         order: list[Any] = ["x"] * inner.type.ndim
         for position, o in enumerate(op.new_order):
-            if o != "x":
+            if isinstance(o, int):
                 order[o] = position
         return _write(inner, dimshuffle(_as(y), order), set_instead)
     if isinstance(op, DimShuffle):

@@ -82,7 +82,8 @@ def selu(x: Any) -> Variable:
     """scale * elu(x, alpha) with the constants of Klambauer et al. 2017."""
     alpha = 1.6732632423543772848170429916717
     scale = 1.0507009873554804934193349852946
-    return scale * elu(x, alpha)
+    curve: Any = elu(x, alpha)
+    return scale * curve
 
 
 def softmax(x: Any) -> Variable:
