@@ -152,7 +152,7 @@ JG_MATH double jg_expm1_f64(double x) {
     const double z = 2.0 * jg_expm1_pair_f64(y, 1.0, 0.5).hi;
     return jg_magnitude_f64(x) < 0x1p-54 ? x : z;
 }
-/* <= 1 ULP; worst 0.707 at -0x1.0fb6c8p+4, 2.0e7 points, x in [-30, 88.73]. */
+/* <= 1 ULP; worst 0.710 at 0x1.6353bep-2, every float32. */
 JG_MATH float jg_expm1_f32(float x) {
     const float y = x > 89.0f ? 89.0f : x;
     const float z = 2.0f * jg_expm1_pair_f32(y, 1.0f, 0.5f).hi;

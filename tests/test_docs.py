@@ -289,6 +289,27 @@ def test_every_benchmark_is_described() -> None:
     assert [name for name in sorted(scripts) if f"`{name}`" not in page] == []
 
 
+def test_a_warm_start_imports_no_compiler_passes(tmp_path: Path) -> None:
+    """What docs/walk.md says of a hit."""
+    program = (
+        "import sys, jitgraph, jitgraph.tensor as T\n"
+        "x = T.dvector('x')\n"
+        "f = jitgraph.function([x], T.exp(x) / 3)\n"
+        "passes = [m for m in sys.modules if m.startswith(('jitgraph.rewrite', 'jitgraph.cgen'))]\n"
+        "print(f.compile_report()['source'], len(passes) > 0)\n"
+    )
+    assert in_new_process(program, tmp_path) == "compiled True"
+    assert in_new_process(program, tmp_path) == "disk False"
+
+
+def in_new_process(program: str, cache: Path, *arguments: str) -> str:
+    """What the program prints, with this directory as its cache."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "JITGRAPH_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 # -- adding an op ---------------------------------------------------------------------------------
 
 ADDING = blocks((ROOT / "docs" / "adding-an-op.md").read_text("utf-8"))
@@ -351,17 +372,9 @@ def test_a_changed_template_is_compiled_anew(tmp_path: Path) -> None:
         "f = jitgraph.function([x], op(x))\n"
         "print(f([3.0])[0], f.compile_report()['source'])\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "JITGRAPH_CACHE_DIR": str(tmp_path)}
-
-    def run(template: str) -> str:
-        command = [sys.executable, "-c", program, template]
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    assert run("{0} + 1") == "4.0 compiled"
-    assert run("{0} + 2") == "5.0 compiled"
-    assert run("{0} + 1") == "4.0 disk"
+    assert in_new_process(program, tmp_path, "{0} + 1") == "4.0 compiled"
+    assert in_new_process(program, tmp_path, "{0} + 2") == "5.0 compiled"
+    assert in_new_process(program, tmp_path, "{0} + 1") == "4.0 disk"
 
 
 # -- the tests tested -----------------------------------------------------------------------------

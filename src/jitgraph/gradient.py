@@ -16,7 +16,12 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.config import config
-from jitgraph.errors import DisconnectedInputError, MethodNotDefined, NullTypeGradError
+from jitgraph.errors import (
+    DisconnectedInputError,
+    GradientError,
+    MethodNotDefined,
+    NullTypeGradError,
+)
 from jitgraph.gradient_ops import (
     consider_constant,
     disconnected_grad,
@@ -45,9 +50,12 @@ from jitgraph.ops.values import as_tensor_variable
 from jitgraph.verify import numeric_grad, verify_grad
 
 __all__ = [
+    "DisconnectedInputError",
     "DisconnectedType",
+    "GradientError",
     "Lop",
     "NullType",
+    "NullTypeGradError",
     "Rop",
     "consider_constant",
     "disconnected_grad",

@@ -56,7 +56,8 @@ class Mode:
     """`linker` (None: config.linker), a set of rewrites `optimizer` ('default': config.optimizer,
     None: no rewrites), and the tags added, taken out and required.
 
-    Aliases are resolved: `linker` is 'c' or 'reference' after construction. Raises KeyError for an unknown linker or optimizer. Modes are values: the methods return new ones.
+    Aliases are resolved: `linker` is 'c' or 'reference' after construction. Raises KeyError for an
+    unknown linker or optimizer. Modes are values: the methods return new ones.
     """
 
     linker: str | None = None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jitgraph.errors import MethodNotDefined
-from jitgraph.graph import Apply, Variable, format_origin, user_origin
+from jitgraph.graph import Apply, Constant, Variable, format_origin, user_origin
 
 
 class Disconnected:
@@ -78,6 +78,7 @@ class Op:
     # Facts about the op that passes ask for.
     foldable: bool = True  # may be evaluated when all inputs are constants
     default_output: int | None = None
+    is_left_padding: bool = False  # only puts axes of length 1 before its input
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -161,10 +162,14 @@ def from_token(token: str) -> Op:
 
 def describe(variable: Variable) -> str:
     """`x float64[?, 1]`: how a variable is called in an error message."""
+    while variable.name is None and variable.owner is not None and variable.owner.op.is_left_padding:
+        variable = variable.owner.inputs[0]  # what the user wrote, without the axes put before it
     kind = getattr(variable.type, "dtype", None)
     label = variable.name or (
         f"the result of {variable.owner.op.name}"
         if variable.owner is not None
+        else "a constant"
+        if isinstance(variable, Constant)
         else "an unnamed input"
     )
     if kind is None:

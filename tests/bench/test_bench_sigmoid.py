@@ -18,7 +18,8 @@ import pytest
 
 import jitgraph.bench
 from jitgraph.bench import sigmoid
-from jitgraph.bench.sigmoid import Settings, memory_needed
+from jitgraph.bench.measure import Contender, Timing
+from jitgraph.bench.sigmoid import Settings, memory_needed, remarks
 from jitgraph.cli import main
 from jitgraph.config import config
 
@@ -105,6 +106,18 @@ def test_machine_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     assert (threads["copy, warm"], threads["sigmoid"], threads["NumPy"]) == (2, 2, 1)
 
 
+def test_remarks_tell_a_bad_run_from_a_good_one() -> None:
+    def timing(name: str, seconds: list[float]) -> Timing:
+        return Timing(Contender(name, "", 1, lambda x: x), seconds=seconds)
+
+    steady, unsteady = timing("steady", [1.0, 1.01, 1.02]), timing("shaky", [1.0, 1.5, 2.0])
+    assert remarks([steady], 5, 0.9, 2) == []
+    assert remarks([steady], 5, None, 2) == []
+    assert remarks([steady], 5, 1.1, 2) == ["other programs were running (load 1.1 on 2 cores)"]
+    assert remarks([steady, unsteady], 5, 0, 2) == ["times vary by more than 10%: shaky"]
+    assert remarks([steady], 3, 0, 2) == ["fewer than 5 rounds"]
+
+
 def test_table_file_and_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     arguments = ["-n", "1e4", "--rounds", "1", "--json", str(figures), "--out", str(tmp_path)]
@@ -118,6 +131,7 @@ def test_table_file_and_pictures(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert len({len(line) for line in table}) == 1  # aligned
     assert max(map(len, lines)) <= 120
     report = json.loads(figures.read_text())
+    assert "fewer than 5 rounds" in out
     assert f"{report['contenders'][4]['errors']['max_ulp']:.3f}" == table[5].split()[-1]
     assert report["pictures"] == [
         str(tmp_path / f"sigmoid_{name}.png") for name in ("precision", "time_error")

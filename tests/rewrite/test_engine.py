@@ -11,12 +11,13 @@ from structure import FAST_RUN, ops_of, rewritten_ops, same_graph
 
 import jitgraph.tensor as T
 from jitgraph import shared
+from jitgraph.config import change_flags
 from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
 from jitgraph.op import Op
 from jitgraph.ops.arithmetic import neg
 from jitgraph.ops.math import cos, exp, sin
 from jitgraph.reference import evaluate
-from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Table, rule_function
+from jitgraph.rewrite.engine import Rewriter, RewriteWarning, Rule, RuleSet, Table, rule_function
 from jitgraph.rewrite.pattern import A, B, C, Match, Wild, X, builder, law, match_node
 from jitgraph.rewrite.pipeline import optimise, stabilise
 
@@ -154,6 +155,26 @@ def test_a_rule_that_grows_the_graph_for_ever_stops() -> None:
     assert "exp" in ops_of([new])
 
 
+def test_a_rule_that_fails_is_left_out() -> None:
+    def fail(_a: Any) -> Any:
+        raise ZeroDivisionError("no")
+
+    rule = _replace("faulty", "exp", fail)
+    with pytest.warns(RewriteWarning, match=r"'faulty' failed on exp \(test_engine.py:\d+\).*no"):
+        _, (same,) = walk([expression := exp(x)], rule)
+    assert same is expression
+    with change_flags(on_opt_error="ignore"):
+        assert walk([expression], rule)[1] == [expression]
+    with change_flags(on_opt_error="raise"), pytest.raises(ZeroDivisionError):
+        walk([expression], rule)
+
+
+def test_what_fires_is_printed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    with change_flags(optimizer_verbose=True):
+        optimise([T.log(1 + x)], FAST_RUN)
+    assert "rewrite: log(1 + x) -> log1p(x)\n" in capsys.readouterr().out
+
+
 def test_a_replacement_of_another_type_is_brought_to_it() -> None:
     f = T.fvector("f")
     _, (new,) = walk([exp(f)], _replace("wide", "exp", lambda a: sin(T.cast(a, "float64"))))
@@ -253,7 +274,7 @@ def test_constants_with_a_condition() -> None:
     assert walk([three * x], rule)[0].fired == 1
     assert walk([one * x], rule)[0].fired == 0
     assert walk([y * x], rule)[0].fired == 0
-    assert Wild("c", constant=True).may_match(x)
+    assert Wild("c", constant=True).makers() == frozenset()
 
 
 def test_hidden_conversions() -> None:

@@ -11,7 +11,7 @@ from structure import CANONICAL_ONLY, FAST_RUN, becomes, ops_of, rewritten_ops
 import jitgraph.tensor as T
 from jitgraph.graph import Constant, TensorType
 from jitgraph.ops.arithmetic import add, cast
-from jitgraph.ops.index import AdvancedSubtensor
+from jitgraph.ops.index import AdvancedSubtensor, Subtensor
 from jitgraph.ops.nnet import LabelError, LogSoftmaxPick, logsoftmax_op, pick
 from jitgraph.ops.reduce import Reduce
 from jitgraph.ops.shape import Alloc, Rebroadcast, Reshape
@@ -54,6 +54,8 @@ ints = T.imatrix("ints")
         # index
         (x[:], x),
         (x[0:], x),
+        (Subtensor(())(x), x),
+        (Subtensor(())(x.shape), x.shape),
         (x[:, 0 : x.shape[1]], x),
         (x[::1], x),
         (x[:3][:], x[:3]),

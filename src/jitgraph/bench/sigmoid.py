@@ -64,7 +64,9 @@ def contenders(dtype: str, threads: int, warm: Array) -> list[Contender]:
             is_copy=True,
         ),
         Contender("copy, fresh", "x.copy()", 1, lambda a: np.asarray(a.copy()), is_copy=True),
-        Contender(COMPILED, "jitgraph.function([x], x)", threads, _compiled([x], x), is_copy=True),
+        Contender(
+            "copy, compiled", "jitgraph.function([x], x)", threads, _compiled([x], x), is_copy=True
+        ),
         Contender("NumPy", "1/(1 + np.exp(-x))", 1, _numpy_sigmoid),
     ]
     for name in ("sigmoid", "ultra_fast_sigmoid", "hard_sigmoid"):
@@ -226,7 +228,7 @@ def as_json(
 
     load: processes that wanted a processor in the minute before (load average), None if unknown.
     """
-    from jitgraph.inspect.machine import machine_facts
+    from jitgraph.inspect.machine import machine_facts, usable_cores
 
     base = min((r.timing for r in rows if r.timing.contender.is_copy), key=lambda t: t.median)
     size = np.dtype(settings.dtype).itemsize
@@ -241,6 +243,7 @@ def as_json(
         "load_before": load,
         "machine": machine_facts(),
         "contenders": [_figures(r, settings.n, size, base.median) for r in rows],
+        "remarks": remarks([r.timing for r in rows], settings.rounds, load, usable_cores()),
         "explanation": explanation(size, rows, base.contender.name),
     }
 
@@ -261,6 +264,22 @@ def _figures(row: Row, n: int, size: int, base: float) -> dict[str, Any]:
         "ratio_to_copy": timing.median / base,
         "errors": None if row.errors is None else asdict(row.errors),
     }
+
+
+UNSTEADY = 0.1  # MAD over median of a contender beyond which a run is not to be trusted
+
+
+def remarks(timings: list[Timing], rounds: int, load: float | None, cores: int) -> list[str]:
+    """What speaks against the figures; nothing, if all is well."""
+    found = []
+    if load is not None and load > cores / 2:
+        found.append(f"other programs were running (load {load:.1f} on {cores} cores)")
+    unsteady = [t.contender.name for t in timings if t.mad > UNSTEADY * t.median]
+    if unsteady:
+        found.append(f"times vary by more than {UNSTEADY:.0%}: {'; '.join(unsteady)}")
+    if rounds < 5:
+        found.append("fewer than 5 rounds")
+    return found
 
 
 def explanation(size: int, rows: list[Row], base: str) -> list[str]:
@@ -307,6 +326,8 @@ def render(report: dict[str, Any]) -> str:
         first, *others = (cell.rjust(w) for cell, w in zip(row, widths, strict=True))
         lines.append("  ".join([row[0].ljust(len(first)), *others]))
     lines.append("")
+    if report["remarks"]:
+        lines += _wrap(f"DO NOT RELY ON THESE TIMES: {', '.join(report['remarks'])}.")
     for text in report["explanation"]:
         lines += _wrap(text)
     return "\n".join(lines) + "\n"

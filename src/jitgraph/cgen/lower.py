@@ -25,7 +25,7 @@ from jitgraph.cgen.ir import (
     Ref,
     Store,
 )
-from jitgraph.cgen.lengths import Lengths
+from jitgraph.cgen.lengths import Length, Lengths
 from jitgraph.graph import Variable
 from jitgraph.ops.reduce import ArgReduce, Reduce
 
@@ -96,11 +96,15 @@ class ClusterLowering:
     def _is_chunked(self) -> bool:
         """Whether some reduction runs over everything, so that parts of it are folded at the end."""
         roots = list(self.cluster.roots())
-        whole = [r for r in roots if r.axes is not None and r.first_reduced == 0 and r.is_suffix]
+        whole = [r for r in roots if r.axes and r.is_suffix and self._is_top(r.space, r.first_reduced)]
         in_memory = [r for r in roots if r.axes is not None and not r.is_suffix]
         return bool(whole) and not in_memory and len(self.cluster.stages) == 1 and all(
             isinstance(r.node.op, Reduce) for r in whole if r.node is not None
-        ) and any(self.lengths.poly(n) != ONE for n in roots[0].space)
+        ) and not self._is_top(roots[0].space, len(roots[0].space))
+
+    def _is_top(self, space: Sequence[Length], depth: int) -> bool:
+        """Whether no loop encloses the statements at `depth`: axes of length 1 have none."""
+        return all(self.lengths.poly(n) == ONE for n in space[:depth])
 
     # -- one stage --
     def _stage(self, stage: Stage, chunked: bool) -> list[Any]:
@@ -166,9 +170,10 @@ class ClusterLowering:
         for depth in range(len(stage.space), outer - 1, -1):
             reductions = per_depth.get(depth, [])
             if reductions:
+                at_top = self._is_top(stage.space, depth)
                 finish: list[Any] = []
                 for root, acc in reductions:
-                    finish.extend(self._finish(root, acc, stage, chunked and depth == 0))
+                    finish.extend(self._finish(root, acc, stage, chunked and at_top))
                 body = [Init(acc) for _, acc in reductions] + body + finish
             if depth > outer:
                 body = self._loop(stage, depth - 1, body)

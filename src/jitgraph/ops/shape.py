@@ -144,7 +144,7 @@ class DimShuffle(Op):
         return f"DimShuffle{{{','.join(map(str, self.new_order))}}}"
 
     @property
-    def is_left_padding(self) -> bool:
+    def is_left_padding(self) -> bool:  # type: ignore[override]
         n = len(self.input_broadcastable)
         return self.new_order == ("x",) * (len(self.new_order) - n) + tuple(range(n))
 

@@ -163,7 +163,7 @@ def holds_all(wide: str, narrow: str) -> bool:
     return _INTEGER_BITS[wide] >= _INTEGER_BITS[narrow]
 
 
-@rule_function("cast(cast(x)) -> cast(x)", *sorted(CAST_NAMES), tags=USELESS)
+@rule_function("cast(cast(x)) -> cast(x)", *sorted(CAST_NAMES), tags=USELESS, needs=CAST_NAMES)
 def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """A conversion to the dtype it has already, or of one that lost nothing.
 
@@ -185,13 +185,15 @@ def merge_casts(node: Apply, _rewriter: Rewriter) -> Variable | None:
     return cast(x.owner.inputs[0], target)
 
 
-@rule_function("f(x, c) -> f(x, cast(c))", tags=(*SIMPLE, "local_upcast_elemwise_constant_inputs"))
+@rule_function(
+    "f(x, c) -> f(x, cast(c))",
+    tags=(*SIMPLE, "local_upcast_elemwise_constant_inputs"),
+    needs=("constant",),
+)
 def upcast_constants(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """Constants take the dtype in which an elementwise function reads them."""
     op = node.op
     if type(op) is not Elementwise or len(node.inputs) == 1:
-        return None
-    if not any(isinstance(v, Constant) for v in node.inputs):
         return None
     used_as = op.dtypes_in(node)
     inputs = list(node.inputs)
@@ -220,7 +222,7 @@ def _frozen(type_: TensorType, data: np.ndarray) -> Constant:
 # -- constants -------------------------------------------------------------------------------
 
 
-@rule_function("f(constants) -> constant", tags=(*SIMPLE, "constant_folding"))
+@rule_function("f(constants) -> constant", tags=(*SIMPLE, "constant_folding"), needs=("constant",))
 def fold_constants(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """Evaluate a node whose inputs are constants, if its result is small."""
     if not node.op.foldable or not all(isinstance(v, Constant) for v in node.inputs):

@@ -10,11 +10,21 @@ one that a rule has just made and the walk has not seen yet.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitgraph.graph import Apply, Constant, Origin, TensorType, Variable, toposort
+from jitgraph.config import config
+from jitgraph.graph import (
+    Apply,
+    Constant,
+    Origin,
+    TensorType,
+    Variable,
+    format_origin,
+    toposort,
+)
 from jitgraph.op import Op
 from jitgraph.ops.arithmetic import cast
 from jitgraph.ops.elementwise import Elementwise
@@ -26,6 +36,12 @@ MOST_WALKS = 12
 MOST_FIRINGS = 50
 
 Key = str | type[Op]
+
+
+class RewriteWarning(UserWarning):
+    """A rewrite failed and was left out; the results are right, but maybe slower or less stable."""
+
+
 Action = Callable[[Apply, "Rewriter"], Variable | None]
 
 
@@ -38,25 +54,41 @@ class Rule:
     inputs in normal form, and must return a variable of the same value; dtype and marks are
     brought to those of the node by the engine.
     `tags`: the groups by which a mode selects it.
+    `needs`: for each set, one of the inputs must be made by something in it (see `made_of`). This
+    settles most attempts at once; the rule itself must still look.
     """
 
     name: str
     tags: frozenset[str]
     keys: tuple[Key, ...]
     apply: Action
+    needs: tuple[frozenset[Key], ...] = ()
 
 
-def rule_function(name: str, *keys: Key, tags: Iterable[str]) -> Callable[[Action], Rule]:
-    """Make the decorated function `(node, rewriter) -> Variable | None` a rule of `keys`."""
+def rule_function(
+    name: str, *keys: Key, tags: Iterable[str], needs: Iterable[Key] = ()
+) -> Callable[[Action], Rule]:
+    """Make the decorated function `(node, rewriter) -> Variable | None` a rule of `keys`.
+
+    `needs`: what one of the inputs must be made by, if anything.
+    """
+    need = frozenset(needs)
 
     def declare(action: Action) -> Rule:
-        return Rule(name, frozenset(tags), keys, action)
+        return Rule(name, frozenset(tags), keys, action, (need,) if need else ())
 
     return declare
 
 
 def dispatch_key(op: Op) -> Key:
     return op.scalar_name if type(op) is Elementwise else type(op)
+
+
+def made_of(v: Variable) -> Key:
+    """The op that makes `v` as a dispatch key, "constant", or "leaf"."""
+    if v.owner is not None:
+        return dispatch_key(v.owner.op)
+    return "constant" if isinstance(v, Constant) else "leaf"
 
 
 class RuleSet:
@@ -73,6 +105,7 @@ class RuleSet:
                 self._by_key.setdefault(key, []).append(r)
 
     def of(self, op: Op) -> list[Rule]:
+        """The rules to try on a node of `op`."""
         return self._for_all + self._by_key.get(dispatch_key(op), [])
 
 
@@ -94,6 +127,11 @@ class Table:
         self._nodes: dict[tuple[Any, ...], Apply] = {}
         self._constants: dict[tuple[Any, ...], Variable] = {}
         self._leaves: dict[Variable, Variable] = {}
+
+    @property
+    def ops(self) -> Collection[Op]:
+        """Every op that has been seen so far."""
+        return self._ops.keys()
 
     def op_number(self, op: Op) -> int:
         known = self._op_numbers.get(id(op))
@@ -248,15 +286,38 @@ class Rewriter:
         if node in settled:
             return False
         self._asked_users = False
+        makers = {made_of(i) for i in node.inputs}
         for rule in self._candidates(rules, node):
-            self.replaced = [node]
-            new = self._conform(rule.apply(node, self), v)
-            if new is not None and new is not v:
-                self._fire(rule, v, new)
-                return True
+            for need in rule.needs:
+                if need.isdisjoint(makers):
+                    break
+            else:
+                self.replaced = [node]
+                new = self._conform(self._apply(rule, node), v)
+                if new is not None and new is not v:
+                    self._fire(rule, v, new)
+                    return True
         if not self._asked_users:
             settled.add(node)
         return False
+
+    def _apply(self, rule: Rule, node: Apply) -> Variable | None:
+        """What the rule makes of the node. A rule that fails is a fault of this package: the
+        program is right without it, so config.on_opt_error decides."""
+        try:
+            return rule.apply(node, self)
+        except Exception as error:
+            if config.on_opt_error in ("raise", "pdb"):
+                raise
+            if config.on_opt_error == "warn":
+                where = format_origin(node.origins)
+                warnings.warn(
+                    f"the rewrite {rule.name!r} failed on {node.op.name} ({where}) and was left out: "
+                    f"{type(error).__name__}: {error}",
+                    RewriteWarning,
+                    stacklevel=2,
+                )
+            return None
 
     def _candidates(self, rules: RuleSet, node: Apply) -> list[Rule]:
         key = (rules, self.table.op_number(node.op))

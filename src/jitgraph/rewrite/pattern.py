@@ -33,8 +33,11 @@ from jitgraph.ops.nnet import Pick
 from jitgraph.ops.scalar import FUNCTIONS
 from jitgraph.ops.shape import Alloc, DimShuffle, Reshape
 from jitgraph.ops.values import constant
-from jitgraph.rewrite.engine import Key, Rewriter, Rule
+from jitgraph.rewrite.engine import Key, Rewriter, Rule, made_of
 
+CAST_NAMES = frozenset(op.scalar_name for op in CASTS.values())
+# What a constant is recognised behind.
+SHOWS_CONSTANT: frozenset[Key] = CAST_NAMES | {"constant", "second", DimShuffle, Alloc, Reshape}
 # Behind these, too, an elementwise function of one operand is found: f(x)[i] = f(x[i]).
 PARTS = (Reshape, Subtensor, AdvancedSubtensor, Pick)
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "and_", "or_", "xor", "eq", "neq"})
@@ -79,9 +82,9 @@ class Pattern:
     def __neg__(self) -> Pattern:
         return Call("neg", self)
 
-    def may_match(self, v: Variable) -> bool:
-        """A quick look at what made `v`: False where `match` would surely fail."""
-        return True
+    def makers(self) -> frozenset[Key]:
+        """What may have made a variable of this form (see `engine.made_of`); empty: anything."""
+        return frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +99,8 @@ class Wild(Pattern):
 class Number(Pattern):
     value: float
 
-    def may_match(self, v: Variable) -> bool:
-        return isinstance(v, Constant) or (v.owner is not None and _shows_constant(v.owner.op))
+    def makers(self) -> frozenset[Key]:
+        return SHOWS_CONSTANT
 
 
 class Call(Pattern):
@@ -110,13 +113,10 @@ class Call(Pattern):
         if op in COMMUTATIVE:
             self.orders.append(self.args[::-1])
 
-    def may_match(self, v: Variable) -> bool:
-        node = v.owner
-        if node is None:
-            return False
-        if isinstance(self.op, str) and type(node.op) is Elementwise:
-            return node.op.scalar_name in (self.op, "cast{float64}")
-        return type(node.op) in (self.op, DimShuffle, *PARTS)
+    def makers(self) -> frozenset[Key]:
+        if not isinstance(self.op, str):
+            return frozenset({self.op})
+        return frozenset({self.op, "cast{float64}", DimShuffle, *PARTS})
 
 
 def builder(name: str) -> Callable[..., Pattern]:
@@ -130,16 +130,7 @@ K = Wild("k")
 C = Wild("c", constant=True)
 
 
-def _shows_constant(op: Op) -> bool:
-    if type(op) is Elementwise:
-        return op.scalar_name == "second" or op.scalar_name in CAST_NAMES
-    return isinstance(op, (DimShuffle, Alloc, Reshape))
-
-
 # -- constants ---------------------------------------------------------------------------------
-
-
-CAST_NAMES = frozenset(op.scalar_name for op in CASTS.values())
 
 
 def constant_source(v: Variable) -> tuple[Constant, list[Op]] | None:
@@ -150,7 +141,7 @@ def constant_source(v: Variable) -> tuple[Constant, list[Op]] | None:
     casts: list[Op] = []
     while not isinstance(v, Constant):
         node = v.owner
-        if node is None or not _shows_constant(node.op):
+        if node is None or made_of(v) not in SHOWS_CONSTANT:
             return None
         if isinstance(node.op, Elementwise) and node.op.scalar_name == "second":
             v = node.inputs[1]
@@ -225,8 +216,6 @@ def match_node(pattern: Call, node: Apply, m: Match) -> bool:
         return False
     used_as: tuple[str, ...] = ()
     for args in pattern.orders:
-        if not all(a.may_match(v) for a, v in zip(args, node.inputs, strict=True)):
-            continue
         used_as = used_as or operand_dtypes(node)
         saved = m.save()
         if all(match(a, v, d, m) for a, v, d in zip(args, node.inputs, used_as, strict=True)):
@@ -330,9 +319,9 @@ def build(pattern: Pattern, bound: Callable[[str], Variable], dtype: str) -> Var
 class Law(Rule):
     """A rule given as an equation; `domain`: where both sides agree, for each name."""
 
-    left: Call
-    right: Pattern
-    domain: dict[str, tuple[float, float]]
+    left: Pattern = X
+    right: Pattern = X
+    domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     matrix: bool = False
     exact: bool = False
 
@@ -371,7 +360,10 @@ def law(
         rewriter.replaced = m.nodes
         return build(right, m.__getitem__, node.outputs[0].type.dtype)
 
-    return Law(name, frozenset(tags), (left.op,), apply, left, right, domain or {}, matrix, exact)
+    needs = tuple(n for n in (p.makers() for p in left.args) if n)
+    return Law(
+        name, frozenset(tags), (left.op,), apply, needs, left, right, domain or {}, matrix, exact
+    )
 
 
 def is_float(name: str) -> Condition:

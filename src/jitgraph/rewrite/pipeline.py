@@ -8,11 +8,15 @@ ops are written out last, so that rules see them whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from jitgraph.config import config
 from jitgraph.graph import Variable
+from jitgraph.op import Op
 from jitgraph.rewrite import canonical, index, shapes, special, stable, views
 from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Settled, Table, fixpoint
 
@@ -24,6 +28,7 @@ MOVING: list[Rule] = [*views.MOVING, *index.MOVING]
 # Every rule a mode can switch; expansion cannot be switched off.
 SWITCHABLE: list[Rule] = [*CANONICAL, *stable.RULES, *MOVING, *special.OPT_IN]
 
+EXPANSION = RuleSet(special.EXPAND)
 _BEFORE_GRADIENT = RuleSet(stable.BEFORE_GRADIENT)
 
 
@@ -45,7 +50,7 @@ def phases(mode: Mode) -> tuple[tuple[RuleSet, ...], ...]:
         (exact, steady),
         (exact, steady, moving),
         (exact, moving, opt_in) if opt_in.rules else (),
-        (exact, moving, RuleSet(special.EXPAND)),
+        (exact, moving, EXPANSION),
     ]
     return tuple(kept for sets in sequence if (kept := tuple(s for s in sets if s.rules)))
 
@@ -58,11 +63,40 @@ def optimise(
     The given graph is not changed; leaves are shared with it. `log` collects the names of the
     rules that fired, in order.
     """
-    table, settled = Table(merge=mode.merge), Settled()
-    current = list(outputs)
-    for rule_sets in phases(mode):
-        current = fixpoint(current, rule_sets, table, settled, [] if log is None else log)
+    table, settled, fired = Table(merge=mode.merge), Settled(), [] if log is None else log
+    current, known = list(outputs), len(fired)
+    with collector_paused():
+        for rule_sets in phases(mode):
+            if not table.ops or has_work(rule_sets[-1], table.ops):
+                current = fixpoint(current, rule_sets, table, settled, fired)
+    if config.optimizer_verbose:
+        for name in fired[known:]:
+            print(f"rewrite: {name}")
     return current
+
+
+def has_work(rules: RuleSet, ops: Collection[Op]) -> bool:
+    """Whether some rule of the set is about one of `ops`."""
+    if rules is EXPANSION:
+        return any(map(special.is_composite, ops))
+    return any(rules.of(op) for op in ops)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile.
+
+    A graph is cyclic (a variable knows its maker, which knows its outputs) and all of it is alive,
+    so collections set off by its growth find nothing and take as long as the rewriting.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def stabilise(outputs: Sequence[Variable], keep: Collection[Variable]) -> list[Variable]:
@@ -73,7 +107,8 @@ def stabilise(outputs: Sequence[Variable], keep: Collection[Variable]) -> list[V
     that of log(sigmoid(x)) is finite at x = -1000.
     """
     walk = Rewriter((_BEFORE_GRADIENT,), Table(), keep=frozenset(keep))
-    new = walk.run(outputs)
+    with collector_paused():
+        new = walk.run(outputs)
     if not walk.fired:
         return list(outputs)
     touched = walk.touched(outputs)

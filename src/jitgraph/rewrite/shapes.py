@@ -103,7 +103,7 @@ def make_vector(entries: Sequence[Variable], type_: TensorType) -> Variable:
 def index_list(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """An entry, or a slice with constant bounds, of a vector that is written out."""
     x = node.inputs[0]
-    if x.type.ndim != 1 or isinstance(x, Constant):
+    if x.type.ndim != 1 or isinstance(x, Constant) or not node.op.pattern:
         return None
     entries = vector_entries(x)
     if entries is None:
@@ -119,7 +119,7 @@ def index_list(node: Apply, _rewriter: Rewriter) -> Variable | None:
     return make_vector(chosen, node.outputs[0].type) if isinstance(chosen, list) else chosen
 
 
-@rule_function("f([a, b]) -> [f(a), f(b)]", tags=VECTOR)
+@rule_function("f([a, b]) -> [f(a), f(b)]", tags=VECTOR, needs=(MakeVector, Rebroadcast))
 def map_list(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """Integer arithmetic (and conversion) of vectors that are written out, entry by entry."""
     op, out = node.op, node.outputs[0]
@@ -226,7 +226,7 @@ def strip_padding(v: Variable) -> Variable:
         marks = v.type.broadcastable
         extra = next((i for i, b in enumerate(marks) if not b), len(marks))
         return constant(v.data.reshape(v.data.shape[extra:])) if extra else v
-    while v.owner is not None and isinstance(v.owner.op, DimShuffle) and v.owner.op.is_left_padding:
+    while v.owner is not None and v.owner.op.is_left_padding:
         v = v.owner.inputs[0]
     return v
 
@@ -245,14 +245,16 @@ def useless_alloc(node: Apply, rewriter: Rewriter) -> Variable | None:
     return Alloc()(stripped, *rest) if stripped is not value else None
 
 
-@rule_function("f(alloc(a, shape(y)), y) -> f(a, y)", tags=(*VECTOR, "local_elemwise_alloc"))
+@rule_function(
+    "f(alloc(a, shape(y)), y) -> f(a, y)", tags=(*VECTOR, "local_elemwise_alloc"), needs=(Alloc,)
+)
 def unstretch_operands(node: Apply, rewriter: Rewriter) -> Variable | None:
     """An elementwise function stretches its operands itself.
 
     An alloc is dropped where another operand provably has its lengths. When every operand is an
     alloc or a single element, the function is applied before stretching.
     """
-    if type(node.op) is not Elementwise or not any(_is_alloc(v) for v in node.inputs):
+    if type(node.op) is not Elementwise:
         return None
     ndim = node.outputs[0].type.ndim
     if all(_is_alloc(v) or all(v.type.broadcastable) for v in node.inputs):

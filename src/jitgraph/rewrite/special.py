@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jitgraph.graph import Apply, Variable
+from jitgraph.op import Op
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 
 
@@ -22,11 +23,15 @@ def hard(node: Apply, _rewriter: Rewriter) -> Variable | None:
     return hard_sigmoid(node.inputs[0])
 
 
+def is_composite(op: Op) -> bool:
+    """Whether the op says how it is written out."""
+    return hasattr(op, "expand")
+
+
 @rule_function("composite(x) -> its elementary operations", tags=("expand",))
 def expand(node: Apply, _rewriter: Rewriter) -> Variable | None:
     """Softmax, logsumexp and the like, as loops are made of elementary functions and reductions."""
-    write_out = getattr(node.op, "expand", None)
-    return None if write_out is None else write_out(*node.inputs)
+    return node.op.expand(*node.inputs) if is_composite(node.op) else None
 
 
 # The first that applies wins: with both asked for, ultra_fast_sigmoid.

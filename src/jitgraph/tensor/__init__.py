@@ -96,6 +96,7 @@ from jitgraph.ops.special import (
     tri_gamma,
 )
 from jitgraph.tensor import nnet
+from jitgraph.tensor import var as _var_module  # noqa: F401 - first: its name is T.var's, too
 from jitgraph.tensor.basic import *  # noqa: F403
 from jitgraph.tensor.complex_parts import angle, complex, complex_from_polar, conj, imag, real
 from jitgraph.tensor.indexing import inc_subtensor, set_subtensor
@@ -153,7 +154,7 @@ _ELSEWHERE = {
         "split stacklists take tile vertical_stack"
     ),
     "extra_ops": "bartlett cumprod cumsum",
-    "matrices": (
+    "diagonals": (
         "AllocDiag ExtractDiag batched_dot batched_tensordot diag diagonal fill_diagonal "
         "fill_diagonal_offset tri tril triu"
     ),

@@ -15,7 +15,7 @@ from jitgraph.ops.shape import as_int_scalar
 from jitgraph.ops.values import as_tensor_variable
 from jitgraph.tensor.arranging import compress, repeat
 from jitgraph.tensor.basic import arange, flatten, squeeze
-from jitgraph.tensor.matrices import fill_diagonal, fill_diagonal_offset
+from jitgraph.tensor.diagonals import fill_diagonal, fill_diagonal_offset
 from jitgraph.tensor.positions import (
     bincount,
     ravel_multi_index,

@@ -451,7 +451,7 @@ def _later(module: str, name: str) -> Any:
 for _module, _names in {
     "arranging": "choose repeat take",
     "extra_ops": "cumprod cumsum",
-    "matrices": "diagonal trace",
+    "diagonals": "diagonal trace",
     "positions": "nonzero nonzero_values searchsorted",
     "sorting": "argsort sort",
 }.items():

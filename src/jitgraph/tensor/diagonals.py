@@ -1,4 +1,4 @@
-"""Triangles, diagonals and products of matrices."""
+"""Diagonals and triangles of matrices, and products of batches of them."""
 
 from __future__ import annotations
 
