@@ -30,9 +30,7 @@ def build(pixels: int, hidden: int, rate: float):
     r = T.nnet.sigmoid(T.dot(h, v) + c)
     cost = T.nnet.binary_crossentropy(r, x).sum(axis=1).mean()
     parameters = [w, v, b, c]
-    updates = [
-        (p, p - rate * g) for p, g in zip(parameters, T.grad(cost, parameters), strict=True)
-    ]
+    updates = [(p, p - rate * g) for p, g in zip(parameters, T.grad(cost, parameters), strict=True)]
     return jitgraph.function([x], cost, updates=updates), jitgraph.function([x], r)
 
 

@@ -33,7 +33,9 @@ def build(features: int, rate: float, penalty: float):
     return train, predict, (w, b)
 
 
-def main(steps: int = 2000, rate: float = 0.1, penalty: float = 0.001, quiet: bool = False) -> float:
+def main(
+    steps: int = 2000, rate: float = 0.1, penalty: float = 0.001, quiet: bool = False
+) -> float:
     """Train, print the progress, and return the accuracy on the test set."""
     data = breast_cancer()
     train, predict, _ = build(data.x.shape[1], rate, penalty)

@@ -214,7 +214,9 @@ def _(op: reduce.Reduce, b: Bounds, node: Apply, pairs: list[Pair], values: Any)
     else:
         if not (np.abs(x) > e).all():
             raise Unsure
-        bound = np.abs(value) * 1.1 * ((e / np.abs(x)).sum(axis=op.axes) + 2 * n * EPS[op.acc_dtype])
+        bound = (
+            np.abs(value) * 1.1 * ((e / np.abs(x)).sum(axis=op.axes) + 2 * n * EPS[op.acc_dtype])
+        )
         if not (np.abs(value) > 1e-30).all():
             raise Unsure
     total = bound + 2 * np.spacing(np.abs(value)).astype("float64") + TINY
@@ -322,5 +324,8 @@ for _class in (shape.Shape, shape.ShapeI, shape.Eye):
 def _(op: shape.ARange, b: Bounds, node: Apply, pairs: list[Pair], values: Any) -> list[Array]:
     if any((e > TINY).any() for _, e in pairs) or len(values[0]) > 2000:
         raise Unsure
-    return [4 * np.spacing(np.abs(values[0])) if b.rewritten and values[0].dtype.kind == "f"
-            else np.zeros(values[0].shape)]
+    return [
+        4 * np.spacing(np.abs(values[0]))
+        if b.rewritten and values[0].dtype.kind == "f"
+        else np.zeros(values[0].shape)
+    ]

@@ -172,7 +172,9 @@ class Grower:
         size = int(np.prod(shape))
         if self.extreme:
             edges = self.rng.choice(boundary_values(dtype), size)
-            mixed = np.where(self.rng.random(size) < 0.6, edges, random_values(dtype, size, self.rng))
+            mixed = np.where(
+                self.rng.random(size) < 0.6, edges, random_values(dtype, size, self.rng)
+            )
             return mixed.astype(dtype).reshape(shape)
         if dtype in dtypes.FLOATS:
             a = self.rng.uniform(0.1, 3, size) * self.rng.choice([-1.0, 1.0], size)
@@ -259,7 +261,10 @@ class Grower:
         if r < 0.15:
             return self.constant(x.type.dtype)
         if r < 0.3:
-            shape = [1 if b else n for b, n in zip(x.type.broadcastable, self.array(x).shape, strict=True)]
+            shape = [
+                1 if b else n
+                for b, n in zip(x.type.broadcastable, self.array(x).shape, strict=True)
+            ]
             marks = [self.chance(0.3) or (n == 1 and self.chance(0.5)) for n in shape]
             shape = [1 if b else n for b, n in zip(marks, shape, strict=True)]
             first = int(self.rng.integers(0, 2))
@@ -405,9 +410,7 @@ class Grower:
 
     def scalar(self, value: int) -> Variable:
         """An integer scalar of the given value: an input, or read from a shape."""
-        same = [
-            (v, a) for v in self.pool for a, n in enumerate(self.array(v).shape) if n == value
-        ]
+        same = [(v, a) for v in self.pool for a, n in enumerate(self.array(v).shape) if n == value]
         if same and self.chance(0.5):
             v, axis = self.choice(same)
             return v.shape[axis]
@@ -492,7 +495,12 @@ class Grower:
         if dtype.startswith("float"):
             values = [np.asarray(v, dtype) for v in (start / 4, stop / 4, step / 4)]
             return ARange(dtype)(*values)
-        return ARange(dtype)(*(np.int64(v) if isinstance(w := self.maybe_symbolic(v), int) else w for v in (start, stop, step)))
+        return ARange(dtype)(
+            *(
+                np.int64(v) if isinstance(w := self.maybe_symbolic(v), int) else w
+                for v in (start, stop, step)
+            )
+        )
 
     def marks(self) -> Variable:
         """Pattern changes and checks of shapes that hold."""
@@ -591,9 +599,7 @@ def minimised(graph: Graph, fails: Callable[[Graph], bool]) -> Graph:
     return graph
 
 
-def _smaller(
-    graph: Graph, outputs: list[Variable], cut: dict[Variable, Variable]
-) -> Graph | None:
+def _smaller(graph: Graph, outputs: list[Variable], cut: dict[Variable, Variable]) -> Graph | None:
     """The graph of `outputs` in which the keys of `cut` have become inputs."""
     known = Bounds(graph.given(), graph.rewritten)
     given = graph.given()
@@ -614,5 +620,7 @@ def shown(graph: Graph) -> str:
 
     text = debugprint(graph.outputs, file="str")
     np.set_printoptions(threshold=60)
-    data = "\n".join(f"{v} : {v.type} = {a!r}" for v, a in zip(graph.inputs, graph.values, strict=True))
+    data = "\n".join(
+        f"{v} : {v.type} = {a!r}" for v, a in zip(graph.inputs, graph.values, strict=True)
+    )
     return f"{text}\n{data}"

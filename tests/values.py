@@ -13,7 +13,20 @@ def boundary_values(dtype: str) -> np.ndarray:
         return np.array([False, True])
     if dtype in dtypes.INTEGERS:
         info = np.iinfo(dtype)
-        near = [info.min, info.min + 1, -2, -1, 0, 1, 2, 3, 7, info.max // 2, info.max - 1, info.max]
+        near = [
+            info.min,
+            info.min + 1,
+            -2,
+            -1,
+            0,
+            1,
+            2,
+            3,
+            7,
+            info.max // 2,
+            info.max - 1,
+            info.max,
+        ]
         return np.array([v for v in dict.fromkeys(near) if info.min <= v <= info.max], dtype)
     info = np.finfo(dtype)
     positive = [
@@ -70,6 +83,8 @@ def ulps(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         finite = np.isfinite(expected) & np.isfinite(got)
         unit = np.spacing(np.abs(np.where(finite, expected, 1)).astype(expected.dtype))
-        distance = np.abs(got.astype("float64") - expected.astype("float64")) / unit.astype("float64")
+        distance = np.abs(got.astype("float64") - expected.astype("float64")) / unit.astype(
+            "float64"
+        )
         same = (got == expected) | (np.isnan(got) & np.isnan(expected))
         return np.where(same, 0.0, np.where(finite, distance, np.inf))

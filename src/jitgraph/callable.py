@@ -42,7 +42,9 @@ class Function:
         self.name = name
         self.n_outputs, self.returns = n_outputs, returns
         self.stores = list(stores) if stores is not None else [_store_of(i) for i in ins]
-        self.containers = list(containers) if containers is not None else [s.container for s in shared]
+        self.containers = (
+            list(containers) if containers is not None else [s.container for s in shared]
+        )
         self.targets: list[Any] = [
             self.stores[self.ins.index(t)] if isinstance(t, In) else t for t in targets
         ]
@@ -78,9 +80,7 @@ class Function:
 
         first = len(self.ins)
         slots = {first + k: c for k, c in enumerate(self.containers)}
-        updates = {
-            self.program.outputs[self.n_outputs + k]: c for k, c in enumerate(self.targets)
-        }
+        updates = {self.program.outputs[self.n_outputs + k]: c for k, c in enumerate(self.targets)}
         self.program, used = with_draws_in_place(
             self.compiled.program, self.compiled.step_ops, slots, updates
         )
@@ -163,7 +163,9 @@ class Function:
         explicit = [k for k, i in enumerate(self.ins) if not i.implicit]
         if len(args) > len(explicit):
             if len(args) <= len(self.ins):
-                raise TypeError(f"Tried to provide value for implicit input: {self._label(len(args) - 1)}")
+                raise TypeError(
+                    f"Tried to provide value for implicit input: {self._label(len(args) - 1)}"
+                )
             raise TypeError(
                 f"Too many parameter passed to jitgraph function{self._named()}: "
                 f"{len(args)} for {len(explicit)} inputs"
@@ -237,8 +239,10 @@ class Function:
     # -- stored values -----------------------------------------------------------------------
     def _cell(self, key: Any) -> Container:
         for k, i in enumerate(self.ins):
-            if key is i.variable or (isinstance(key, str) and i.name == key) or (
-                type(key) is int and key == k
+            if (
+                key is i.variable
+                or (isinstance(key, str) and i.name == key)
+                or (type(key) is int and key == k)
             ):
                 store = self.stores[k]
                 if store is None:
@@ -362,7 +366,9 @@ class Function:
         """Nothing to wait for on a CPU."""
 
     def __repr__(self) -> str:
-        return f"<jitgraph function{self._named()}: {len(self.ins)} inputs, {self.n_outputs} outputs>"
+        return (
+            f"<jitgraph function{self._named()}: {len(self.ins)} inputs, {self.n_outputs} outputs>"
+        )
 
 
 class _Cells:

@@ -71,7 +71,10 @@ def own_memory(outputs: Sequence[Variable]) -> list[Variable]:
 
 
 def plan_graph(
-    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any] | None = None
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable],
+    mode: Any,
+    report: dict[str, Any] | None = None,
 ) -> tuple[Any, list[Constant]]:
     """Rewrite and plan; also the large constants of the rewritten graph, the slots after inputs."""
     from jitgraph.cgen.plan import make_plan
@@ -92,7 +95,7 @@ def compile_graph(
     """The program for a graph whose leaves are `inputs`, from memory, disk or the compiler."""
     if mode.linker == "reference":
         return _reference_program(inputs, outputs, mode, report)
-    from jitgraph.runtime.cache import default_cache, make_key
+    from jitgraph.runtime.cache import Entry, default_cache, make_key
     from jitgraph.runtime.toolchain import default_toolchain
 
     with _timed(report, "key"):
@@ -111,16 +114,37 @@ def compile_graph(
     def build() -> tuple[str, dict[str, Any]]:
         plan, constants = plan_graph(inputs, outputs, mode, report)
         made["plan"] = plan
-        with _timed(report, "emit"):
-            source = plan.c_source()
         metadata = plan.metadata()
-        signatures = [c.signature() for c in given]
-        metadata["constants"] = [signatures.index(c.signature()) for c in constants]
-        return source, metadata
+        metadata["constants"] = [_reference_to(c, given) for c in constants]
+        if not any(s["kind"] == "c" for s in metadata["steps"]):
+            raise _NothingToCompile(Entry(key, metadata, "", b"", "none"))
+        with _timed(report, "emit"):
+            return plan.c_source(), metadata
 
-    entry = default_cache().get_or_build(key, parts, build, toolchain, report)
+    try:
+        entry = default_cache().get_or_build(key, parts, build, toolchain, report)
+    except _NothingToCompile as plain:
+        entry = plain.entry
+        report.update(cache="none", reason="no part of the graph is compiled", source="none")
     report["entry"] = key
     return _assemble(inputs, outputs, mode, report, entry, given, made.get("plan"))
+
+
+class _NothingToCompile(Exception):
+    """The program consists of NumPy steps alone; `entry` describes them."""
+
+    def __init__(self, entry: Any):
+        super().__init__()
+        self.entry = entry
+
+
+def _reference_to(constant: Constant, given: Sequence[Constant]) -> Any:
+    """Which large constant of the user's graph this is, or, for a new one, its value."""
+    signature = constant.signature()
+    for k, other in enumerate(given):
+        if other.signature() == signature:
+            return k
+    return [constant.type.dtype, list(constant.data.shape), constant.data.tobytes().hex()]
 
 
 def _assemble(
@@ -155,7 +179,9 @@ def _assemble(
                 ops.append(op)
     literals = {k: _literal(*value) for k, *value in metadata["literals"]}
     program = Program(steps, metadata["slots"], metadata["outputs"], literals)
-    constants = tuple(given[k].data for k in metadata["constants"])
+    constants = tuple(
+        given[k].data if isinstance(k, int) else _literal(*k) for k in metadata["constants"]
+    )
     checked = steps[0].inputs if steps and isinstance(steps[0], CompiledStep) else ()
     return Compiled(
         program, constants, list(inputs), list(outputs), mode, report, ops, frozenset(checked), plan

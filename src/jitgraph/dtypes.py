@@ -70,7 +70,9 @@ def check(name: Any) -> str:
         raise TypeError(f"unknown dtype {name!r}; known are {', '.join(NAMES)}") from None
     if canonical in CODES:
         return canonical
-    hint = " (float16 and complex arrays are not supported)" if canonical in _KNOWN_ELSEWHERE else ""
+    hint = (
+        " (float16 and complex arrays are not supported)" if canonical in _KNOWN_ELSEWHERE else ""
+    )
     raise TypeError(f"unsupported dtype {canonical!r}{hint}; supported are {', '.join(NAMES)}")
 
 

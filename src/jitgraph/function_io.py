@@ -83,7 +83,11 @@ class In:
         return value if isinstance(value, Container) else None
 
     def __repr__(self) -> str:
-        return f"In({self.variable} -> {self.update})" if self.update is not None else f"In({self.variable})"
+        return (
+            f"In({self.variable} -> {self.update})"
+            if self.update is not None
+            else f"In({self.variable})"
+        )
 
 
 class Out:

@@ -79,7 +79,9 @@ def function(
     targets: list[Any] = [*pairs, *(i for i in ins if i.update is not None)]
     news = [*pairs.values(), *(i.update for i in ins if i.update is not None)]
     given = [_as_leaf(i.variable, replacements) for i in ins]
-    rebuilt = rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]
+    rebuilt = (
+        rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]
+    )
     news = list(rebuilt[len(expressions) :])
     expressions = list(rebuilt[: len(expressions)])
     defaults.extend(targets, expressions, news, replacements)
@@ -166,7 +168,9 @@ def _update_pairs(updates: Any) -> Updates:
         if not isinstance(target, SharedVariable):
             raise TypeError(f"update target must be a SharedVariable, got {target!r}{here()}")
         if target in result:
-            raise ValueError(f"this shared variable already has an update expression: {target}{here()}")
+            raise ValueError(
+                f"this shared variable already has an update expression: {target}{here()}"
+            )
         result[target] = update_expression(target, value)
     return result
 
@@ -241,7 +245,9 @@ def _replacement(old: Variable, new: Any, strict: bool) -> Variable:
     both = isinstance(new.type, TensorType) and isinstance(old.type, TensorType)
     if both and new.type.dtype == old.type.dtype and new.type.ndim == old.type.ndim:
         # Fewer marks are always safe; more are not.
-        if all(n or not o for n, o in zip(new.type.broadcastable, old.type.broadcastable, strict=True)):
+        if all(
+            n or not o for n, o in zip(new.type.broadcastable, old.type.broadcastable, strict=True)
+        ):
             from jitgraph.ops.shape import restrict_pattern
 
             return restrict_pattern(new, old.type.broadcastable)

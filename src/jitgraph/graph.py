@@ -85,7 +85,11 @@ class TensorType(Type):
     __slots__ = ("broadcastable", "dtype", "sparse_grad")
 
     def __init__(
-        self, dtype: Any, broadcastable: Iterable[Any], name: str | None = None, sparse_grad: bool = False
+        self,
+        dtype: Any,
+        broadcastable: Iterable[Any],
+        name: str | None = None,
+        sparse_grad: bool = False,
     ):
         self.dtype = dtypes.check(dtype)
         self.broadcastable = tuple(bool(b) for b in broadcastable)
@@ -277,9 +281,7 @@ class Apply:
     __repr__ = __str__
 
 
-def toposort(
-    outputs: Iterable[Variable], stop: Iterable[Variable] = ()
-) -> list[Apply]:
+def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Apply]:
     """The applications that `outputs` need, producers first, in an order fixed by the graph.
 
     Variables in `stop` are treated as leaves. The stack is explicit, so depth is

@@ -162,7 +162,9 @@ def from_token(token: str) -> Op:
 
 def describe(variable: Variable) -> str:
     """`x float64[?, 1]`: how a variable is called in an error message."""
-    while variable.name is None and variable.owner is not None and variable.owner.op.is_left_padding:
+    while (
+        variable.name is None and variable.owner is not None and variable.owner.op.is_left_padding
+    ):
         variable = variable.owner.inputs[0]  # what the user wrote, without the axes put before it
     kind = getattr(variable.type, "dtype", None)
     label = variable.name or (

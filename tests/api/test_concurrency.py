@@ -58,9 +58,7 @@ def test_the_tester_finds_a_lost_update():
 def test_one_function_called_from_many_threads():
     x, y = T.dvectors("x", "y")
     f = function([x, y], [T.exp(x) * y, (x * y).sum(), x[::-1] + y])
-    inputs = [
-        (np.full(3 + k, k / 7.0), np.arange(3.0 + k)) for k in range(THREADS)
-    ]
+    inputs = [(np.full(3 + k, k / 7.0), np.arange(3.0 + k)) for k in range(THREADS)]
     expected = [f(*pair) for pair in inputs]
 
     def work(k):
@@ -207,9 +205,7 @@ def test_stored_values_share_memory_with_nothing(name):
     f = function([x], [new, a], updates=[(a, new), (b, new)])
     given_array = np.arange(5.0, 9.0)
     out = f(given_array)
-    no_memory_in_common(
-        [given_array, a.get_value(borrow=True), b.get_value(borrow=True), *out]
-    )
+    no_memory_in_common([given_array, a.get_value(borrow=True), b.get_value(borrow=True), *out])
     given_array[:] = -1
     out[0][...] = -2
     assert (a.get_value() >= 0).all() and (b.get_value() >= 0).all()
@@ -302,8 +298,16 @@ def failing_function(check):
 
 
 CHECKS = {
-    "an assertion": (lambda v: T.opt.Assert("too large")(v, (v < 50).all()), AssertionError, [99.0, 0.0]),
-    "an index": (lambda v: v[T.cast(v, "int64") % 2 + T.cast(v > 50, "int64") * 9], IndexError, [99.0, 0.0]),
+    "an assertion": (
+        lambda v: T.opt.Assert("too large")(v, (v < 50).all()),
+        AssertionError,
+        [99.0, 0.0],
+    ),
+    "an index": (
+        lambda v: v[T.cast(v, "int64") % 2 + T.cast(v > 50, "int64") * 9],
+        IndexError,
+        [99.0, 0.0],
+    ),
     "a length": (lambda v: v * np.ones(2), ValueError, [1.0, 2.0, 3.0]),
     "a size": (lambda v: v.reshape((2, -1)).flatten(), ValueError, [1.0]),
 }

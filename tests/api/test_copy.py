@@ -77,7 +77,7 @@ def test_refused_swaps(made):
     state, _, x, f = made
     with pytest.raises(ValueError, match="SharedVariable: stranger not found"):
         f.copy(swap={shared(1.0, name="stranger"): shared(1.0)})
-    with pytest.raises(AssertionError, match="state is TensorType.float64, scalar."):
+    with pytest.raises(AssertionError, match=r"state is TensorType.float64, scalar."):
         f.copy(swap={state: shared(np.float32(1))})
     with pytest.raises(AssertionError, match="swap exchanges shared variables"):
         f.copy(swap={state: x})

@@ -29,7 +29,9 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize(("place", "base"), CLASSES.items(), ids=lambda p: ".".join(p) if isinstance(p, tuple) else "")
+@pytest.mark.parametrize(
+    ("place", "base"), CLASSES.items(), ids=lambda p: ".".join(p) if isinstance(p, tuple) else ""
+)
 def test_classes(place, base):
     module, name = place
     found = getattr(importlib.import_module(f"jitgraph.{module}"), name)
@@ -136,7 +138,7 @@ def test_lengths_that_differ_at_run_time():
     x, y = T.dvectors("x", "y")
     z = T.exp(x) * 2 + y; line = line_here()  # fmt: skip  # noqa: E702
     f = function([x, y], T.sqrt(z) - 1)
-    with pytest.raises(ValueError, match="^add: lengths of axis 0 differ") as caught:
+    with pytest.raises(ValueError, match=r"^add: lengths of axis 0 differ") as caught:
         f(np.ones(3), np.ones(4))
     check_message(caught.value, "3", "4", "y float64[4]", line=line)
 
@@ -147,7 +149,11 @@ def test_inner_sizes_that_differ():
     with pytest.raises(jg.errors.ShapeError) as caught:
         function([x], y)(np.ones((2, 784)))
     check_message(
-        caught.value, "dot: inner sizes differ", "x float64[2, 784]", "W float64[500, 10]", line=line
+        caught.value,
+        "dot: inner sizes differ",
+        "x float64[2, 784]",
+        "W float64[500, 10]",
+        line=line,
     )
 
 
@@ -158,7 +164,9 @@ def test_conflicts_are_found_while_building():
     check_message(caught.value, line=line_here() - 1)
     with pytest.raises(ValueError, match="inner sizes differ"):
         T.dot(T.constant(np.ones((2, 3))), T.constant(np.ones((2, 3))))
-    with pytest.raises(TypeError, match="and_ takes bool or integer operands only.*x float64") as e:
+    with pytest.raises(
+        TypeError, match=r"and_ takes bool or integer operands only.*x float64"
+    ) as e:
         x & 1
     check_message(e.value, line=line_here() - 1)
     with pytest.raises(TypeError, match="exp takes 1 arguments, got 2"):

@@ -82,7 +82,7 @@ def test_clone_without_sharing_the_inputs():
 
 def test_refused_clone():
     x = T.dscalar("x")
-    with pytest.raises(TypeError, match="clone: x is TensorType.float64, scalar."):
+    with pytest.raises(TypeError, match=r"clone: x is TensorType.float64, scalar."):
         clone(x * 2, replace={x: T.fscalar()})
     loose = clone(x * 2, replace={x: T.fscalar("f")}, strict=False)
     assert loose.dtype == "float32"

@@ -49,7 +49,7 @@ def test_no_inputs_and_no_outputs():
 
 
 def test_outputs_that_are_leaves_or_repeated(names):
-    x, y = names
+    x, _y = names
     s, c = shared(np.arange(3.0)), T.constant(np.ones(2))
     f = function([x], [x, x, s, s, c, c, x + 1, x + 1])
     values = f(4.0)
@@ -97,7 +97,7 @@ def test_refused_inputs(entry, message):
 
 def test_a_variable_may_be_an_input_once(names):
     x, _ = names
-    with pytest.raises(UnusedInputError, match="x float64.* is used twice in inputs"):
+    with pytest.raises(UnusedInputError, match=r"x float64.* is used twice in inputs"):
         function([x, x], x)
 
 
@@ -125,7 +125,7 @@ def test_unused_input(names):
     with pytest.warns(UserWarning, match="y .* is not used"):
         function([x, y], x, on_unused_input="warn")
     assert function([x, y], x + 1, on_unused_input="ignore")(1, 2) == 2
-    with pytest.raises(ValueError, match="Invalid value for keyword on_unused_input.*'shout'"):
+    with pytest.raises(ValueError, match=r"Invalid value for keyword on_unused_input.*'shout'"):
         function([x, y], x, on_unused_input="shout")
     with jg.config.change_flags(on_unused_input="ignore"):
         assert function([x, y], x + 1)(1, 2) == 2
@@ -145,7 +145,7 @@ def test_positions_and_keywords(add):
     [
         ((1,), {}, 'Missing required input: y with name "adder"'),
         ((), {"y": 1}, "Missing required input: x"),
-        ((1, 2, 3), {}, "Too many parameter passed to jitgraph function with name \"adder\""),
+        ((1, 2, 3), {}, 'Too many parameter passed to jitgraph function with name "adder"'),
         ((1, 2), {"y": 3}, "Multiple values for input: y"),
         (
             (1,),
@@ -206,7 +206,7 @@ def test_name_of_a_function(names, add):
 
 
 def test_trust_input_skips_the_conversion(names):
-    x, _ = names
+    _x, _ = names
     v = T.dvector("v")
     f = function([v], v * 2)
     f.trust_input = True

@@ -76,7 +76,7 @@ def test_symbolic_ints_and_slices(xs):
 
 
 def test_patterns_of_slices(xs):
-    x, m, *_ = xs
+    _x, m, *_ = xs
     row = T.drow("r")
     assert m[0:1].broadcastable == (False, False)
     assert row[:, 1:].broadcastable == (True, False)
@@ -87,7 +87,7 @@ def test_patterns_of_slices(xs):
 
 
 def test_refused_indices(xs):
-    x, m, v, *_ = xs
+    x, m, _v, *_ = xs
     for key in (np.s_[0, 0, 0], np.s_[0, 0, 0, ...], np.s_[:, :, :]):
         with pytest.raises(IndexError, match="too many indices for m"):
             m[key]
@@ -122,7 +122,7 @@ def test_index_out_of_range(xs, mode):
 
 
 def test_index_arrays(xs):
-    x, m, v, i, _ = xs
+    x, m, _v, i, _ = xs
     k, q, n = T.ivector("k"), T.lvector("q"), T.imatrix("n")
     a, b = np.array([2, 0, -1], "int32"), np.array([1, 1, 3])
     two = np.array([[0, 1], [2, 0]], "int32")
@@ -205,7 +205,7 @@ def written(kind, a, key, y):
 
 @pytest.mark.parametrize("kind", ["set", "inc"])
 def test_writes(xs, kind):
-    x, m, v, i, _ = xs
+    _x, m, v, i, _ = xs
     write = T.set_subtensor if kind == "set" else T.inc_subtensor
     k = T.lvector("k")
     keys = [
@@ -249,7 +249,7 @@ def test_writes_are_functional(xs):
 
 
 def test_writes_through_views(xs):
-    x, m, v, *_ = xs
+    _x, m, _v, *_ = xs
     outs = [
         T.set_subtensor(m[1:].T, np.zeros((4, 2))),
         T.inc_subtensor(m[:, 0].dimshuffle("x", 0), np.ones((1, 3))),
@@ -294,7 +294,7 @@ def test_refused_writes(xs):
 
 
 def test_gradients_of_reading(xs):
-    x, m, v, i, _ = xs
+    _x, m, _v, _i, _ = xs
     k = T.lvector("k")
     gs = [
         T.grad(m[1].sum(), m),

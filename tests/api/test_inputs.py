@@ -276,7 +276,9 @@ def test_the_error_names_input_function_index_and_line():
     )
     assert re.search(r"\(test_inputs\.py:\d+\)$", lines[0])
     assert "TensorType(float32, vector)" in lines[1] and "astype('float32')" in lines[1]
-    with pytest.raises(TypeError, match=r"^Bad input argument to jitgraph function with .* index 0"):
+    with pytest.raises(
+        TypeError, match=r"^Bad input argument to jitgraph function with .* index 0"
+    ):
         f(np.ones(2), np.ones(2, "float32"))
 
 

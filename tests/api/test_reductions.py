@@ -124,7 +124,9 @@ def test_axes_that_do_not_exist():
 def test_empty_arrays(mode):
     x = T.dmatrix("x")
     empty = np.zeros((0, 3))
-    f = jg.function([x], [x.sum(), x.prod(), x.sum(axis=0), x.all(), x.any(), x.max(axis=1)], mode=mode)
+    f = jg.function(
+        [x], [x.sum(), x.prod(), x.sum(axis=0), x.all(), x.any(), x.max(axis=1)], mode=mode
+    )
     values = f(empty)
     assert [v.tolist() for v in values] == [0, 1, [0, 0, 0], True, False, []]
     assert np.isnan(jg.function([x], x.mean(), mode=mode)(empty))
@@ -223,7 +225,12 @@ def test_gradient_of_sort():
 def test_topk():
     x = T.dmatrix("x")
     at = np.array([[1.0, 5, 3, 5], [0, -1, -2, 7]])
-    outs = [T.topk(x, 2), T.argtopk(x, 2), T.topk(x, -2, axis=0), *T.topk_and_argtopk(x, 1, axis=None)]
+    outs = [
+        T.topk(x, 2),
+        T.argtopk(x, 2),
+        T.topk(x, -2, axis=0),
+        *T.topk_and_argtopk(x, 1, axis=None),
+    ]
     values = results(outs, {x: at})
     assert [v.tolist() for v in values] == [
         [[5, 5], [7, 0]],
@@ -255,7 +262,11 @@ def test_running_sums_and_products():
     exactly(result(k.cumsum(), {k: [100, 100]}), [100, -56], "int8")
     with pytest.raises(ValueError, match="does not exist"):
         T.cumsum(x, axis=2)
-    assert gradient(lambda x: T.cumsum(x) * np.array([1.0, 10, 100]), [1.0, 2, 3]).tolist() == [111, 110, 100]
+    assert gradient(lambda x: T.cumsum(x) * np.array([1.0, 10, 100]), [1.0, 2, 3]).tolist() == [
+        111,
+        110,
+        100,
+    ]
     assert gradient(lambda x: T.cumprod(x), [2.0, 3.0]).tolist() == [4, 2]
 
 

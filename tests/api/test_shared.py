@@ -73,7 +73,7 @@ def test_a_random_state_is_kept_as_one():
 def test_refused_values():
     with pytest.raises(TypeError, match="not the symbolic x"):
         shared(T.dscalar("x"))
-    with pytest.raises(TypeError, match="No suitable SharedVariable constructor .* dtype"):
+    with pytest.raises(TypeError, match=r"No suitable SharedVariable constructor .* dtype"):
         shared(np.ones(2), dtype="float32")
     with pytest.raises(TypeError, match="No suitable SharedVariable constructor"):
         shared(1.0, nonsense=1)

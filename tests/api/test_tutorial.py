@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from api.tools import results
-
 import jitgraph as jg
 import jitgraph.tensor as T
+from api.tools import results
 from jitgraph import In, function, shared
 
 
@@ -177,10 +176,9 @@ def test_cost_of_a_restricted_boltzmann_machine():
 
 
 def test_names_can_be_imported_from_where_programs_import_them():
+    import jitgraph.tensor.nnet as nnet
     from jitgraph.tensor.nnet import binary_crossentropy
     from jitgraph.tensor.shared_randomstreams import RandomStreams
-
-    import jitgraph.tensor.nnet as nnet
 
     assert nnet.binary_crossentropy is binary_crossentropy is T.nnet.nnet.binary_crossentropy
     assert RandomStreams is T.shared_randomstreams.RandomStreams
@@ -242,7 +240,7 @@ def test_states_copied_between_graphs():
     f1, f2 = function([], g1.y), function([], g2.y)
     np.testing.assert_allclose(f1(), [0.72803009], rtol=0, atol=5e-9)
     np.testing.assert_allclose(f2(), [0.55056769], rtol=0, atol=5e-9)
-    for (su1, su2) in zip(g1.rng.state_updates, g2.rng.state_updates, strict=True):
+    for su1, su2 in zip(g1.rng.state_updates, g2.rng.state_updates, strict=True):
         su2[0].set_value(su1[0].get_value())
     np.testing.assert_allclose(f1(), [0.59044123], rtol=0, atol=5e-9)
     np.testing.assert_allclose(f2(), [0.59044123], rtol=0, atol=5e-9)
@@ -263,7 +261,9 @@ def test_seeds_of_streams():
 
 def test_expressions_of_python_operators():
     x, y = T.dvectors("x", "y")
-    got = results([x + y, x - 2, 3 * x, x / y, x**2, -x, abs(-x), x // 2, x % 2], {x: [1, 2], y: [3, 4]})
+    got = results(
+        [x + y, x - 2, 3 * x, x / y, x**2, -x, abs(-x), x // 2, x % 2], {x: [1, 2], y: [3, 4]}
+    )
     expected = [[4, 6], [-1, 0], [3, 6], [1 / 3, 0.5], [1, 4], [-1, -2], [1, 2], [0, 1], [1, 0]]
     for value, wanted in zip(got, expected, strict=True):
         np.testing.assert_array_equal(value, wanted)

@@ -74,7 +74,7 @@ def test_refused_updates(updates, error, message):
 
 def test_the_type_error_of_an_update_suggests_unbroadcast():
     v = shared(np.ones((1, 2)), name="v")
-    with pytest.raises(TypeError, match="you can call the tensor.unbroadcast") as caught:
+    with pytest.raises(TypeError, match=r"you can call the tensor.unbroadcast") as caught:
         function([], updates=[(v, v.sum(axis=0, keepdims=True))])
     assert "shared_var=v" in str(caught.value)
     function([], updates=[(v, T.unbroadcast(v.sum(axis=0, keepdims=True), 0))])()

@@ -107,7 +107,9 @@ def sizes(seed: int) -> int:
 def seeds(first: int, count: int) -> list[Any]:
     """Parameters: the first seed of each batch."""
     total = max(BATCH, int(count * SCALE))
-    return [pytest.param(range(k, k + BATCH), id=str(k)) for k in range(first, first + total, BATCH)]
+    return [
+        pytest.param(range(k, k + BATCH), id=str(k)) for k in range(first, first + total, BATCH)
+    ]
 
 
 @pytest.mark.parametrize("batch", seeds(0, 1000))
@@ -267,7 +269,9 @@ def test_wrong_lengths_are_the_same_errors(batch: range) -> None:
         values = with_another_length(g)
         if values is None:
             continue
-        want = outcome(lambda g=g, v=values: evaluate(g.outputs, dict(zip(g.inputs, v, strict=True))))
+        want = outcome(
+            lambda g=g, v=values: evaluate(g.outputs, dict(zip(g.inputs, v, strict=True)))
+        )
         before = [a for h in graphs[:k] for a in h.values]
         after = [a for h in graphs[k + 1 :] for a in h.values]
         got = outcome(lambda b=before, v=values, a=after: f(*b, *v, *a))

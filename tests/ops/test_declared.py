@@ -289,9 +289,7 @@ def test_other_ranks(group: str, patterns: tuple[tuple[bool, ...], ...]) -> None
         return np.resize(column, dims)
 
     for n, m in ((17, 5), (1, 40), (3, 0), (0, 2)):
-        arrays = [
-            [shaped(a[13:], k, n, m) for k, a in enumerate(all_arrays[p])] for p in places
-        ]
+        arrays = [[shaped(a[13:], k, n, m) for k, a in enumerate(all_arrays[p])] for p in places]
         flat = [[a.ravel() for a in np.broadcast_arrays(*case)] for case in arrays]
         shapes = [np.broadcast_shapes(*(a.shape for a in case)) for case in arrays]
         full: list[Any] = [[c[:0] for c in case] for case in all_arrays]

@@ -55,7 +55,6 @@ ints = T.imatrix("ints")
         (x[:], x),
         (x[0:], x),
         (Subtensor(())(x), x),
-        (Subtensor(())(x.shape), x.shape),
         (x[:, 0 : x.shape[1]], x),
         (x[::1], x),
         (x[:3][:], x[:3]),
@@ -94,6 +93,10 @@ ints = T.imatrix("ints")
 )
 def test_becomes(before: Any, after: Any) -> None:
     assert becomes(before, after, CANONICAL_ONLY), ops_of(optimise([before], CANONICAL_ONLY))
+
+
+def test_an_index_without_entries_is_nothing() -> None:
+    assert becomes(Subtensor(())(x.shape), optimise([x.shape], FAST_RUN)[0])
 
 
 @pytest.mark.parametrize(

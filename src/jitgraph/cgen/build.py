@@ -140,11 +140,11 @@ class Builder:
 
     def length_atom(self, length: Length) -> Atom:
         length = self.lengths.find(length)
-        return Number(length, "int64") if isinstance(length, int) else Ref(length.name, length.dtype)
+        return (
+            Number(length, "int64") if isinstance(length, int) else Ref(length.name, length.dtype)
+        )
 
-    def _elementwise(
-        self, node: Apply, v: Variable, index: Index
-    ) -> list[tuple[Variable, Index]]:
+    def _elementwise(self, node: Apply, v: Variable, index: Index) -> list[tuple[Variable, Index]]:
         tasks = [
             (x, tuple(ZERO if b else i for b, i in zip(x.type.broadcastable, index, strict=True)))
             for x in node.inputs
@@ -249,9 +249,7 @@ class Builder:
         for axis, entry in enumerate(op.entries(indices)):
             if isinstance(entry, slice):
                 first, _, step = slice_bounds(entry, as_graph(shape[axis]))
-                result.append(
-                    self.scalar_poly(first) + remaining.pop(0) * self.scalar_poly(step)
-                )
+                result.append(self.scalar_poly(first) + remaining.pop(0) * self.scalar_poly(step))
             else:
                 result.append(self.lengths.poly(position_length(self.lengths, entry, shape[axis])))
         return tuple(result) + tuple(remaining)
@@ -267,7 +265,9 @@ class Builder:
             atom = self.let(IndexValue(first + index[0] * by), "int64")
             self._memo[(v, index)] = self.convert(atom, dtype)
             return []
-        missing: list[tuple[Variable, Index]] = [(w, ()) for w in (start, step) if (w, ()) not in self._memo]
+        missing: list[tuple[Variable, Index]] = [
+            (w, ()) for w in (start, step) if (w, ()) not in self._memo
+        ]
         if missing:
             return missing
         # NumPy fills with start + i * delta, where delta is what start + step rounds to, minus start.
@@ -303,7 +303,9 @@ class Builder:
     def _from_the_front(self, entry: Atom, x: Variable) -> Atom:
         length = self.length_atom(self.lengths.shape(x)[0])
         negative = self.call("lt", (entry, Number(0, "int64")), "bool")
-        return self.call("switch", (negative, self.call("add", (entry, length), "int64"), entry), "int64")
+        return self.call(
+            "switch", (negative, self.call("add", (entry, length), "int64"), entry), "int64"
+        )
 
 
 def _atom_poly(atom: Atom) -> Poly:

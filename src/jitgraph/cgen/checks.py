@@ -48,9 +48,7 @@ def _elementwise(lengths: Lengths, node: Apply) -> None:
 
 def _dot(lengths: Lengths, node: Apply) -> None:
     a, b = node.inputs
-    lengths.require_equal(
-        lengths.shape(a)[-1], lengths.shape(b)[0], node, "inner sizes differ"
-    )
+    lengths.require_equal(lengths.shape(a)[-1], lengths.shape(b)[0], node, "inner sizes differ")
 
 
 def _join(lengths: Lengths, node: Apply) -> None:

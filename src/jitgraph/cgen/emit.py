@@ -156,9 +156,7 @@ class Emitter:
         if s.acc.position:
             sign = _OPERATOR[s.acc.kind]
             place = poly_text(s.position)
-            self.line(
-                depth, f"JG_TAKE({value}, {place}, {s.acc.name}, {s.acc.position}, {sign});"
-            )
+            self.line(depth, f"JG_TAKE({value}, {place}, {s.acc.name}, {s.acc.position}, {sign});")
         else:
             self._combine(depth, s.acc.name, s.acc.kind, value, s.acc.dtype)
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.cgen.build import Builder
-from jitgraph.cgen.emit import Emitter, emit_kernel, literal, parameter, poly_text, signature, top_loop
+from jitgraph.cgen.emit import (
+    Emitter,
+    emit_kernel,
+    literal,
+    parameter,
+    poly_text,
+    signature,
+    top_loop,
+)
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product
 from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref
 from jitgraph.cgen.lengths import Check, Length, Symbol, vector_entry
@@ -112,7 +120,9 @@ class EntryEmitter:
         else:
             self._call_chunks(kernel, loop, extent, args)
 
-    def _call_chunks(self, kernel: Kernel, loop: For | Blocks, extent: str, args: list[str]) -> None:
+    def _call_chunks(
+        self, kernel: Kernel, loop: For | Blocks, extent: str, args: list[str]
+    ) -> None:
         inner = _work(loop) if isinstance(loop, For) else "1"
         names = [f"{acc.name}_of" for acc, _, _ in kernel.partials]
         self.out("{")
@@ -240,7 +250,11 @@ class EntryEmitter:
     def _define(self, symbol: Symbol, scalars: Builder) -> None:
         v = symbol.variable
         lengths = self.segment.lengths
-        if v.owner is not None and isinstance(v.owner.op, ShapeI) and v.owner.inputs[0] in lengths.slot_number:
+        if (
+            v.owner is not None
+            and isinstance(v.owner.op, ShapeI)
+            and v.owner.inputs[0] in lengths.slot_number
+        ):
             k = lengths.slot_number[v.owner.inputs[0]]
             text = f"in{k}->dim[{v.owner.op.i}]"
         elif (entry := vector_entry(v)) is not None and entry[0] in lengths.slot_number:

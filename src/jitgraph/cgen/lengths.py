@@ -164,7 +164,9 @@ class Lengths:
         stack = [variable]
         while stack:
             v = stack[-1]
-            pending = [] if v in self._keys else [o for o in self._operands(v) if o not in self._keys]
+            pending = (
+                [] if v in self._keys else [o for o in self._operands(v) if o not in self._keys]
+            )
             if pending:
                 stack.extend(pending)
             else:
@@ -196,13 +198,19 @@ class Lengths:
         node = variable.owner
         if node is not None and isinstance(node.op, ShapeI):
             length = self.shape(node.inputs[0])[node.op.i]
-            return ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
+            return (
+                ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
+            )
         if node is not None and isinstance(node.op, Elementwise):
             return self._function_key(node, variable)
         entry = vector_entry(variable)
         if entry is not None:
             vector, k = entry
-            return ("entry", self.slot_number[vector], k) if vector in self.slot_number else ("array", vector)
+            return (
+                ("entry", self.slot_number[vector], k)
+                if vector in self.slot_number
+                else ("array", vector)
+            )
         return ("array", variable)
 
     def _function_key(self, node: Apply, variable: Variable) -> Any:

@@ -96,11 +96,17 @@ class ClusterLowering:
     def _is_chunked(self) -> bool:
         """Whether some reduction runs over everything, so that parts of it are folded at the end."""
         roots = list(self.cluster.roots())
-        whole = [r for r in roots if r.axes and r.is_suffix and self._is_top(r.space, r.first_reduced)]
+        whole = [
+            r for r in roots if r.axes and r.is_suffix and self._is_top(r.space, r.first_reduced)
+        ]
         in_memory = [r for r in roots if r.axes is not None and not r.is_suffix]
-        return bool(whole) and not in_memory and len(self.cluster.stages) == 1 and all(
-            isinstance(r.node.op, Reduce) for r in whole if r.node is not None
-        ) and not self._is_top(roots[0].space, len(roots[0].space))
+        return (
+            bool(whole)
+            and not in_memory
+            and len(self.cluster.stages) == 1
+            and all(isinstance(r.node.op, Reduce) for r in whole if r.node is not None)
+            and not self._is_top(roots[0].space, len(roots[0].space))
+        )
 
     def _is_top(self, space: Sequence[Length], depth: int) -> bool:
         """Whether no loop encloses the statements at `depth`: axes of length 1 have none."""
@@ -202,9 +208,7 @@ class ClusterLowering:
         return [*statements, Store(target, at, value)]
 
     # -- reductions whose kept axes vary fastest: the results themselves are the accumulators --
-    def _accumulate_in_memory(
-        self, builder: Builder, root: Root, atom: Atom, index: Index
-    ) -> None:
+    def _accumulate_in_memory(self, builder: Builder, root: Root, atom: Atom, index: Index) -> None:
         assert root.node is not None and root.axes is not None
         op = root.node.op
         target = self.buffers[root.variable]
@@ -220,14 +224,18 @@ class ClusterLowering:
             running = Buffer(f"{target.name}_acc", op.acc_dtype, target.dims, "wide")
         value = builder.convert(atom, op.acc_dtype)
         builder.body.append(AccumulateAt(running, running.address(kept), op.kind, value))
-        start: list[Any] = [Store(running, running.address(kept), start_value(op.kind, op.acc_dtype))]
+        start: list[Any] = [
+            Store(running, running.address(kept), start_value(op.kind, op.acc_dtype))
+        ]
         self.before.extend(self._over(root, kept_axes, start))
         if running is not target:
             load = Builder(self.lengths, {}, self.fresh)
             from jitgraph.cgen.ir import Load
 
             at = running.address(kept)
-            value = load.convert(load.let(Load(running, at, running.dtype), running.dtype), target.dtype)
+            value = load.convert(
+                load.let(Load(running, at, running.dtype), running.dtype), target.dtype
+            )
             last = [*load.body, Store(target, target.address(kept), value)]
             self.after.extend(self._over(root, kept_axes, last))
 

@@ -199,9 +199,7 @@ def _segment(
             raise _MustWait(node, variable) from None
 
 
-def _first_needing(
-    nodes: Sequence[Apply], variable: Variable, slots: Iterable[Variable]
-) -> Apply:
+def _first_needing(nodes: Sequence[Apply], variable: Variable, slots: Iterable[Variable]) -> Apply:
     """The first node after the producer of `variable` whose shape cannot be told without it."""
     from jitgraph.cgen import checks
     from jitgraph.cgen.lengths import Lengths

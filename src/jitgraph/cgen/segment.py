@@ -144,9 +144,7 @@ class Segment:
         flags, operands = [], []
         for v in node.inputs:
             transposed = (
-                v not in self.buffers
-                and v.owner is not None
-                and isinstance(v.owner.op, DimShuffle)
+                v not in self.buffers and v.owner is not None and isinstance(v.owner.op, DimShuffle)
             )
             flags.append(transposed)
             operands.append(v.owner.inputs[0] if transposed and v.owner is not None else v)
@@ -157,9 +155,7 @@ class Segment:
         axis = node.op.axis
         for v in node.inputs:
             shape = self.lengths.shape(v)
-            self.fuser.add(
-                Root(out, v, shape, place=_shifted(axis, offset), alone=True, node=node)
-            )
+            self.fuser.add(Root(out, v, shape, place=_shifted(axis, offset), alone=True, node=node))
             offset = offset + self.lengths.poly(shape[axis])
 
     def _add_write(self, node: Apply, out: Variable) -> None:
@@ -215,9 +211,7 @@ class Segment:
                     index = loop_index(stage.space)
                     builder = Builder(self.lengths, self.buffers, _counter())
                     builder.produced = {
-                        r.variable: index
-                        for r in stage.roots
-                        if r.axes is None and r.place is None
+                        r.variable: index for r in stage.roots if r.axes is None and r.place is None
                     }
                     for r in stage.roots:
                         builder.value(r.source, index)

@@ -36,4 +36,3 @@ def fold_scalar(variable: Variable) -> Any:
             values[out] = value
     result = variable.data if isinstance(variable, Constant) else values[variable]
     return result.flat[0] if result.size else None
-

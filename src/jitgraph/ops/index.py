@@ -83,7 +83,9 @@ class Subtensor(_Indexing):
                 keeps = start == 0 and (entry.stop is None or (known_int(entry.stop) or 0) > 0)
                 marks.append(fixed_to_one and keeps and entry.step is None)
             elif fixed_to_one and known_int(entry) not in (None, 0, -1):
-                raise IndexError(f"index {known_int(entry)} of axis {axis} of {describe(x)}{here()}")
+                raise IndexError(
+                    f"index {known_int(entry)} of axis {axis} of {describe(x)}{here()}"
+                )
         marks.extend(x.type.broadcastable[len(self.pattern) :])
         return Apply(self, [x, *scalars], [TensorType(x.type.dtype, marks).make_variable()])
 
@@ -119,8 +121,7 @@ def slice_bounds(entry: slice, length: Any) -> tuple[Any, Any, Any]:
     step = 1 if entry.step is None else known_int(entry.step)
     known = [None if p is None else known_int(p) for p in (entry.start, entry.stop)]
     unknown = any(
-        p is not None and k is None
-        for p, k in zip((entry.start, entry.stop), known, strict=True)
+        p is not None and k is None for p, k in zip((entry.start, entry.stop), known, strict=True)
     )
     if step is not None and isinstance(length, int) and not unknown:
         r = range(*slice(known[0], known[1], step).indices(length))
@@ -140,7 +141,9 @@ def _symbolic_bounds(entry: slice, n: Variable, step: int | None) -> tuple[Any, 
     down: Any = (step < 0) if step is not None else lt(stride, zero)
 
     def choose(if_down: Any, if_up: Any) -> Any:
-        return (if_down if down else if_up) if isinstance(down, bool) else switch(down, if_down, if_up)
+        return (
+            (if_down if down else if_up) if isinstance(down, bool) else switch(down, if_down, if_up)
+        )
 
     low, high = choose(np.int64(-1), zero), choose(n - one, n)
 
@@ -181,7 +184,9 @@ class IncSubtensor(_Indexing):
         y = cast(as_tensor_variable(y), x.type.dtype)
         ndim = view.outputs[0].type.ndim
         if y.type.ndim > ndim:
-            raise TypeError(f"{describe(y)} has more axes than the {ndim} of what it is put in{here()}")
+            raise TypeError(
+                f"{describe(y)} has more axes than the {ndim} of what it is put in{here()}"
+            )
         return Apply(self, [x, y, *view.inputs[1:]], [x.type.make_variable()])
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -225,11 +230,7 @@ def _match_stretched(g: Variable, y: Variable) -> Variable:
     extra = g.type.ndim - y.type.ndim
     if extra:
         g = sum_of(g, tuple(range(extra)))
-    axes = tuple(
-        i
-        for i, b in enumerate(y.type.broadcastable)
-        if b and not g.type.broadcastable[i]
-    )
+    axes = tuple(i for i, b in enumerate(y.type.broadcastable) if b and not g.type.broadcastable[i])
     return sum_of(g, axes, keepdims=True) if axes else g
 
 
@@ -241,7 +242,9 @@ class AdvancedSubtensor(_Indexing):
         inputs = [as_tensor_variable(i) for i in indices]
         for v in inputs:
             if v.type.dtype in dtypes.FLOATS:
-                raise TypeError(f"index arrays must hold integers or bool, got {describe(v)}{here()}")
+                raise TypeError(
+                    f"index arrays must hold integers or bool, got {describe(v)}{here()}"
+                )
         marks = self._result_marks(x, inputs)
         return Apply(self, [x, *inputs], [TensorType(x.type.dtype, marks).make_variable()])
 
@@ -257,7 +260,9 @@ class AdvancedSubtensor(_Indexing):
         arrays = [k for k, e in enumerate(entries) if not isinstance(e, slice)]
         marks = [False for e in entries if isinstance(e, slice)]
         marks += x.type.broadcastable[sum(_axes_of(e) for e in entries) :]
-        shapes = [[False] if _is_mask(entries[k]) else entries[k].type.broadcastable for k in arrays]
+        shapes = [
+            [False] if _is_mask(entries[k]) else entries[k].type.broadcastable for k in arrays
+        ]
         ndim = max((len(m) for m in shapes), default=0)
         padded = [[True] * (ndim - len(m)) + list(m) for m in shapes]
         joint = [all(column) for column in zip(*padded, strict=True)]

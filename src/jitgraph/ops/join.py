@@ -55,7 +55,9 @@ class Join(Op):
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         length: Any = 0
         for s in shapes:
-            length = s[self.axis] if isinstance(length, int) and length == 0 else length + s[self.axis]
+            length = (
+                s[self.axis] if isinstance(length, int) and length == 0 else length + s[self.axis]
+            )
         result = list(shapes[0])
         result[self.axis] = length
         return [tuple(result)]

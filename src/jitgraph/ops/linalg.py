@@ -28,7 +28,9 @@ class Dot(Op):
     def make_node(self, a: Any, b: Any) -> Apply:
         x, y = as_tensor_variable(a), as_tensor_variable(b)
         if not (1 <= x.type.ndim <= 2 and 1 <= y.type.ndim <= 2):
-            raise TypeError(f"dot takes vectors and matrices: {describe(x)} and {describe(y)}{here()}")
+            raise TypeError(
+                f"dot takes vectors and matrices: {describe(x)} and {describe(y)}{here()}"
+            )
         _check_inner(x, y)
         dtype = dtypes.upcast(x.type.dtype, y.type.dtype)
         x, y = cast(x, dtype), cast(y, dtype)

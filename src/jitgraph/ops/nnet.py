@@ -60,7 +60,9 @@ def _ultra_fast_sigmoid_grad(g: Variable, x: Variable, y: Variable) -> Variable:
     """The derivative of the pieces: 3 / (2 + |x|)^2, then the slope of the line, then 0."""
     a = abs_(x) * 0.5
     curve = 0.375 / ((1 + a) * (1 + a))
-    line = np.asarray(_SLOPE / 4, dtype=x.type.dtype if x.type.dtype in dtypes.FLOATS else "float64")
+    line = np.asarray(
+        _SLOPE / 4, dtype=x.type.dtype if x.type.dtype in dtypes.FLOATS else "float64"
+    )
     zero = np.zeros((), dtype=g.type.dtype)
     return g * switch(lt(a, _KNEE), curve, switch(lt(a, _FLAT), line, zero))
 
@@ -113,7 +115,11 @@ class LogSumExp(Op):
         (x,) = arrays
         with np.errstate(all="ignore"):
             if any(x.shape[a] == 0 for a in self.axes):
-                return (np.full([n for i, n in enumerate(x.shape) if i not in self.axes], -np.inf, x.dtype),)
+                return (
+                    np.full(
+                        [n for i, n in enumerate(x.shape) if i not in self.axes], -np.inf, x.dtype
+                    ),
+                )
             top = x.max(axis=self.axes, keepdims=True)
             safe = np.where(np.isinf(top), x.dtype.type(0), top)
             total = np.exp(x - safe).sum(axis=self.axes, keepdims=True, dtype="float64")

@@ -81,7 +81,9 @@ class Reduce(Op):
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         (x,) = arrays
         if self.kind in ("max", "min") and any(x.shape[a] == 0 for a in self.axes):
-            raise ValueError(f"{self.kind}: zero-size array has no {self.kind}imum along an empty axis")
+            raise ValueError(
+                f"{self.kind}: zero-size array has no {self.kind}imum along an empty axis"
+            )
         if not self.axes:
             return (x.astype(self.dtype),)
         function = getattr(np, self.kind)

@@ -119,9 +119,7 @@ class DimShuffle(Op):
         self.new_order = tuple(int(o) if isinstance(o, (int, np.integer)) else o for o in new_order)
         self._check()
         self.kept = tuple(int(o) for o in self.new_order if o != "x")
-        self.dropped = tuple(
-            i for i in range(len(self.input_broadcastable)) if i not in self.kept
-        )
+        self.dropped = tuple(i for i in range(len(self.input_broadcastable)) if i not in self.kept)
 
     def _check(self) -> None:
         ndim = len(self.input_broadcastable)
@@ -432,7 +430,9 @@ class Alloc(Op):
         from jitgraph.ops.arithmetic import cast
 
         # Products of lengths must not overflow in the narrow dtype of an argument.
-        return [tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[1:])]
+        return [
+            tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[1:])
+        ]
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
@@ -557,7 +557,9 @@ class Eye(Op):
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         from jitgraph.ops.arithmetic import cast
 
-        return [tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[:2])]
+        return [
+            tuple(cast(n, "int64") if (k := known_int(n)) is None else k for n in node.inputs[:2])
+        ]
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]

@@ -13,7 +13,9 @@ from jitgraph.graph import Apply, Constant, TensorType, Variable
 from jitgraph.op import describe, here
 
 
-def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Constant:
+def constant(
+    x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None
+) -> Constant:
     """A constant variable holding `x`; axes of length 1 are broadcastable.
 
     Python numbers take the dtype that `dtypes.autocast` gives them, arrays keep theirs.

@@ -310,9 +310,9 @@ class Rewriter:
             if config.on_opt_error in ("raise", "pdb"):
                 raise
             if config.on_opt_error == "warn":
-                where = format_origin(node.origins)
+                place = f"{node.op.name} ({format_origin(node.origins)})"
                 warnings.warn(
-                    f"the rewrite {rule.name!r} failed on {node.op.name} ({where}) and was left out: "
+                    f"the rewrite {rule.name!r} failed on {place} and was left out: "
                     f"{type(error).__name__}: {error}",
                     RewriteWarning,
                     stacklevel=2,

@@ -98,9 +98,7 @@ class CompiledStep:
 
         return call
 
-    def _retry(
-        self, args: tuple[Any, ...], work: Workspace, status: int
-    ) -> tuple[np.ndarray, ...]:
+    def _retry(self, args: tuple[Any, ...], work: Workspace, status: int) -> tuple[np.ndarray, ...]:
         """Give the entry what it asked for: other shapes, scratch, arrays in C order."""
         outs: tuple[np.ndarray, ...] = ()
         for _ in range(len(args) + 3):

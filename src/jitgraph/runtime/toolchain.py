@@ -41,6 +41,7 @@ BASE_FLAGS = (
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-Werror=implicit-function-declaration",  # else found out only when the library is loaded
     "-pthread",
 )
 # gcc vectorises the remainder of every loop again, with shorter vectors, and solves register

@@ -96,7 +96,7 @@ from jitgraph.ops.special import (
     tri_gamma,
 )
 from jitgraph.tensor import nnet
-from jitgraph.tensor import var as _var_module  # noqa: F401 - first: its name is T.var's, too
+from jitgraph.tensor import var as _var_module
 from jitgraph.tensor.basic import *  # noqa: F403
 from jitgraph.tensor.complex_parts import angle, complex, complex_from_polar, conj, imag, real
 from jitgraph.tensor.indexing import inc_subtensor, set_subtensor

@@ -215,7 +215,9 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Variab
     All broadcast together; mode as in `take`. Raises TypeError if `out` is given.
     """
     if out is not None:
-        raise TypeError(f"choose: out is not supported; a function never writes its arguments{here()}")
+        raise TypeError(
+            f"choose: out is not supported; a function never writes its arguments{here()}"
+        )
     index: Any = as_tensor_variable(a)
     if index.type.dtype not in dtypes.DISCRETE:
         raise TypeError(f"choose: the first argument holds integers, got {describe(index)}{here()}")

@@ -41,6 +41,7 @@ from jitgraph.ops.values import as_tensor_variable, constant, scalar_value
 
 __all__ = [
     "addbroadcast",
+    "allclose",
     "alloc",
     "arange",
     "as_tensor",
@@ -58,7 +59,6 @@ __all__ = [
     "identity_like",
     "iround",
     "isclose",
-    "allclose",
     "join",
     "largest",
     "ones",
@@ -142,7 +142,9 @@ def flatten(x: Any, ndim: int = 1, outdim: int | None = None) -> Variable:
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Variable:
     """The axes of x reversed, or in the order given."""
     x = as_tensor_variable(x)
-    order = list(reversed(range(x.type.ndim))) if axes is None else [int(a) % x.type.ndim for a in axes]
+    order = (
+        list(reversed(range(x.type.ndim))) if axes is None else [int(a) % x.type.ndim for a in axes]
+    )
     result = dimshuffle(x, order)
     if axes is None and x.name and x.type.ndim > 1:
         result.name = f"{x.name}.T"
@@ -221,7 +223,9 @@ def _shape_list(shape: Any) -> list[Any]:
         raise TypeError(f"a shape is a list, tuple or integer vector, got an ndarray{here()}")
     if isinstance(shape, Variable):
         if shape.type.ndim == 0:
-            raise TypeError(f"a shape cannot be the scalar {describe(shape)}; wrap it in a list{here()}")
+            raise TypeError(
+                f"a shape cannot be the scalar {describe(shape)}; wrap it in a list{here()}"
+            )
         entries = shape_entries(shape, get_vector_length(shape))
         assert entries is not None
         return entries

@@ -62,9 +62,7 @@ def _write(x: Any, y: Any, set_instead: bool) -> Variable:
         if y.type.ndim:
             y = Reshape(inner.type.ndim)(y, Shape()(inner))
         return _write(inner, y, set_instead)
-    raise TypeError(
-        f"x must be the result of a subtensor operation, not of {op.name}{here()}"
-    )
+    raise TypeError(f"x must be the result of a subtensor operation, not of {op.name}{here()}")
 
 
 def _as(y: Any) -> Variable:

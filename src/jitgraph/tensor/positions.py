@@ -81,7 +81,9 @@ def bincount(
     if x.type.dtype not in dtypes.DISCRETE - {"uint64"}:
         raise TypeError(f"bincount takes integers up to int64, got {describe(x)}{here()}")
     return Bincount()(
-        cast(x, "int64"), 0 if minlength is None else minlength, *(() if weights is None else (weights,))
+        cast(x, "int64"),
+        0 if minlength is None else minlength,
+        *(() if weights is None else (weights,)),
     )
 
 

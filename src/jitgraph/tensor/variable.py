@@ -420,9 +420,7 @@ def _method(function: Any) -> Any:
     return method
 
 
-for _name in (
-    "sum prod mean var std max min argmax argmin any all ptp".split()
-):
+for _name in "sum prod mean var std max min argmax argmin any all ptp".split():
     setattr(TensorVariable, _name, _method(getattr(reductions, _name)))
 for _name in (
     "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan arcsin arccos arctan sinh cosh tanh "

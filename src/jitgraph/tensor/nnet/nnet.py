@@ -169,9 +169,7 @@ def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Varia
     """-log(coding[i, label[i]]) for each row i."""
     labels = as_tensor_variable(true_one_of_n)
     if labels.type.dtype not in ("int32", "int64"):
-        raise TypeError(
-            f"integer vector required (int32 or int64), got {describe(labels)}{here()}"
-        )
+        raise TypeError(f"integer vector required (int32 or int64), got {describe(labels)}{here()}")
     return -log(pick(coding_dist, labels))
 
 
@@ -195,7 +193,9 @@ def crossentropy_softmax_argmax_1hot_with_bias(
     return nll, softmax_op(z), cast(reduce_of("argmax", z, 1), labels.type.dtype)
 
 
-def crossentropy_softmax_1hot_with_bias(x: Any, b: Any, y_idx: Any, **kwargs: Any) -> list[Variable]:
+def crossentropy_softmax_1hot_with_bias(
+    x: Any, b: Any, y_idx: Any, **kwargs: Any
+) -> list[Variable]:
     """[nll, softmax] of the rows of x + b."""
     return list(crossentropy_softmax_argmax_1hot_with_bias(x, b, y_idx)[:2])
 
