@@ -21,7 +21,7 @@
         if (b == 0 || b == -1)                                                                     \
             return 0;                                                                              \
         const T r = (T)(a % b);                                                                    \
-        return (T)(r + ((r != 0) & ((r < 0) != (b < 0)) ? b : 0));                                 \
+        return (T)(r + (((r != 0) & ((r < 0) != (b < 0))) ? b : 0));                               \
     }
 
 #define JG_UNSIGNED_DIVISION(t, T)                                                                 \

@@ -53,8 +53,8 @@ static inline int64_t jg_chunk_length(int64_t n, int64_t inner)
 #define JG_PLUS(a, b) ((a) + (b))
 #define JG_TIMES(a, b) ((a) * (b))
 /* nan wins: a comparison with nan is false, so the other operand is taken unless a is nan. */
-#define JG_LARGER(a, b) (((a) >= (b)) | ((a) != (a)) ? (a) : (b))
-#define JG_SMALLER(a, b) (((a) <= (b)) | ((a) != (a)) ? (a) : (b))
+#define JG_LARGER(a, b) ((((a) >= (b)) | ((a) != (a))) ? (a) : (b))
+#define JG_SMALLER(a, b) ((((a) <= (b)) | ((a) != (a))) ? (a) : (b))
 
 JG_FOLD(sum, f32, float, 0, JG_PLUS)
 JG_FOLD(sum, f64, double, 0, JG_PLUS)

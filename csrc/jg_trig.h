@@ -12,9 +12,9 @@
 #include "jg_bits.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
-#define JG_LANES __attribute__((noinline, unused, const, simd("notinbranch")))
+#define JG_LANEWISE __attribute__((noinline, unused, const, simd("notinbranch")))
 #else
-#define JG_LANES __attribute__((noinline, unused, const))
+#define JG_LANEWISE __attribute__((noinline, unused, const))
 #endif
 
 static const uint64_t jg_two_over_pi[20] = {
@@ -62,7 +62,7 @@ static __attribute__((noinline, cold, unused, const)) double jg_reduce_huge(doub
     return negative ? -y : y;
 }
 /* -0.0 for |x| < 2^20, the packed reduction otherwise. */
-JG_LANES static double jg_reduce_lane(double x) {
+JG_LANEWISE static double jg_reduce_lane(double x) {
     return jg_magnitude_f64(x) < 0x1p20 ? -0.0 : jg_reduce_huge(x);
 }
 

@@ -6,9 +6,18 @@ import atexit
 import os
 import shutil
 import tempfile
+from typing import Any
 
 # Before anything imports jitgraph: the directory is read when the first function is compiled, and
 # the processes that tests start inherit it.
 _CACHE = tempfile.mkdtemp(prefix="jitgraph-tests-")
 os.environ["JITGRAPH_CACHE_DIR"] = _CACHE
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite tests/golden/*.c with what the code generator emits now",
+    )

@@ -32,6 +32,7 @@ _LAZY = {
     "pp": "jitgraph.printing",
     "pprint": "jitgraph.printing",
     "debugprint": "jitgraph.printing",
+    "_asarray": "jitgraph.tensor.rare",
     "clone": "jitgraph.cloning",
     "OrderedUpdates": "jitgraph.cloning",
     "set_num_threads": "jitgraph.runtime.threads",

@@ -10,7 +10,7 @@ import numpy as np
 from jitgraph.cgen.checks import ERRORS
 from jitgraph.errors import ShapeError
 from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin
-from jitgraph.ops.shape import SpecifyShape
+from jitgraph.ops.shape import ShapeI, SpecifyShape
 from jitgraph.runtime.program import CheckFailed
 
 # Values are computed again only to show their shapes, so not when that could take long.
@@ -84,6 +84,8 @@ def _label(v: Variable) -> str:
         v = v.owner.inputs[0]
     if v.name:
         return v.name
+    if v.owner is not None and isinstance(v.owner.op, ShapeI):
+        return f"length {v.owner.op.i} of {_label(v.owner.inputs[0])}"
     if isinstance(v, Constant):
         return "a constant"
     if isinstance(v, SharedVariable):

@@ -224,37 +224,26 @@ def _givens(givens: Any, inputs: set[Variable], strict: bool) -> dict[Variable, 
         for v in ancestors([new]):
             if v in result and v is not old:
                 raise AssertionError(
-                    f"givens: the replacement of {old} depends on {v}, which is replaced too{here()}"
+                    f"givens: the replacement of {old} depends on {v}, "
+                    f"which is replaced too{here()}"
                 )
     return result
 
 
 def _replacement(old: Variable, new: Any, strict: bool) -> Variable:
+    """`new` as a variable of the type of `old`; a value becomes an anonymous shared variable."""
     if not isinstance(new, Variable):
         from jitgraph.tensor.sharing import shared
 
         if isinstance(old.type, TensorType):
-            from jitgraph.tensor.filter import filter_value
-
-            value = filter_value(old.type, new)
-            new = shared(value, broadcastable=old.type.broadcastable)
+            new = shared(old.type.filter(new), broadcastable=old.type.broadcastable)
         else:
             new = shared(new)
     if new.type == old.type or not strict:
         return new
-    both = isinstance(new.type, TensorType) and isinstance(old.type, TensorType)
-    if both and new.type.dtype == old.type.dtype and new.type.ndim == old.type.ndim:
-        # Fewer marks are always safe; more are not.
-        if all(
-            n or not o for n, o in zip(new.type.broadcastable, old.type.broadcastable, strict=True)
-        ):
-            from jitgraph.ops.shape import restrict_pattern
-
-            return restrict_pattern(new, old.type.broadcastable)
-    raise TypeError(
-        f"Cannot convert Type {new.type} (of Variable {new}) into Type {old.type}. You can try to "
-        f"manually convert {new} into a {old.type}{here()}"
-    )
+    if isinstance(old.type, TensorType):
+        return old.type.filter_variable(new)
+    raise TypeError(f"Cannot convert Type {new.type} (of Variable {new}) into {old.type}{here()}")
 
 
 class _DefaultUpdates:
@@ -307,8 +296,8 @@ def _needed_leaves(
             continue
         where = f"   ({v.where})" if v.where else ""
         raise MissingInputError(
-            f"the outputs need {describe(v)}, which is not among the inputs and has no value of its "
-            f"own: add it to the inputs, or give it a value with `givens`{where or here()}"
+            f"the outputs need {describe(v)}, which is not among the inputs and has no value of "
+            f"its own: add it to the inputs, or give it a value with `givens`{where or here()}"
         )
     return shared
 
@@ -319,8 +308,8 @@ def _check_unused(
     choice = choice or config.on_unused_input
     if choice not in ("raise", "warn", "ignore"):
         raise ValueError(
-            f"Invalid value for keyword on_unused_input of a function: {choice!r}. Valid values are "
-            f"'raise', 'warn' and 'ignore'{here()}"
+            f"Invalid value for keyword on_unused_input of a function: {choice!r}. Valid values "
+            f"are 'raise', 'warn' and 'ignore'{here()}"
         )
     if choice == "ignore":
         return

@@ -128,7 +128,7 @@ class TensorType(Type):
         return filter_value(self, value, strict, allow_downcast)
 
     def filter_variable(self, value: Any) -> Variable:
-        """`value` as a variable of this type; TypeError if it is not and cannot safely become one."""
+        """`value` as a variable of this type; TypeError if it cannot safely become one."""
         from jitgraph.tensor.filter import filter_variable
 
         return filter_variable(self, value)

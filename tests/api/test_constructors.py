@@ -195,7 +195,7 @@ def test_attributes_of_variables():
     assert x.shape.type == T.lvector and x.size.type == T.lscalar
 
 
-# -- constants -----------------------------------------------------------------------------------
+# -- constants ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_scalar_counts_like_any_other_operand():
     assert (T.fvector() + np.asarray(1.0)).dtype == "float64"
 
 
-# -- autocast ------------------------------------------------------------------------------------
+# -- autocast ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_autocast_float_as():
         pass
 
 
-# -- operators -----------------------------------------------------------------------------------
+# -- operators ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("a", NAMES)
@@ -230,7 +230,7 @@ def test_bool_arithmetic():
     assert {v.dtype.name for v in values} == {"bool"}
 
 
-# -- casts -----------------------------------------------------------------------------------------
+# -- casts -------------------------------------------------------------------------------------
 
 
 def test_cast():
@@ -258,7 +258,7 @@ def test_gradient_through_a_discrete_cast_is_zero():
     assert jg.function([x], g)(3.7) == 2
 
 
-# -- the module of scalars ---------------------------------------------------------------------------
+# -- the module of scalars ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", NAMES)

@@ -1,4 +1,4 @@
-"""What elementwise functions mean where there is a choice: zeros, ties, rounding, nan, gradients."""
+"""What elementwise functions mean where there is a choice: zeros, ties, rounding, nan."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_reciprocal_square_and_sign():
     assert gradient(lambda x: T.sgn(x) + x * 0, [-3.0, 2.0]) == [[0, 0]]
 
 
-# -- extrema -------------------------------------------------------------------------------------
+# -- extrema -----------------------------------------------------------------------------------
 
 
 def test_maximum_and_minimum():
@@ -148,7 +148,7 @@ def test_clip():
     assert gradient(lambda x: T.clip(x, -1, 1), [-2.0, -1.0, 0.0, 1.0, 2.0]) == [[0, 1, 1, 1, 0]]
 
 
-# -- rounding ------------------------------------------------------------------------------------
+# -- rounding ----------------------------------------------------------------------------------
 
 
 def test_rounding():
@@ -179,7 +179,7 @@ def test_rounding_of_integers():
         T.round_half_away_from_zero(k)
 
 
-# -- comparisons and tests -------------------------------------------------------------------------
+# -- comparisons and tests ---------------------------------------------------------------------
 
 
 def test_comparisons_with_nan():
@@ -232,7 +232,7 @@ def test_isclose(equal_nan):
     assert both.shape == () and both.dtype == "bool" and both
 
 
-# -- bits and selection ------------------------------------------------------------------------------
+# -- bits and selection ------------------------------------------------------------------------
 
 
 def test_bits():
@@ -319,7 +319,7 @@ def test_domain_errors_are_values():
     assert gradient(T.sqrt, [0.0, 4.0]) == [[INF, 0.25]]
 
 
-# -- broadcasting ------------------------------------------------------------------------------------
+# -- broadcasting ------------------------------------------------------------------------------
 
 
 def test_broadcasting_follows_the_pattern():

@@ -143,7 +143,7 @@ def test_allow_downcast_of_an_in_is_its_own():
         f(0.1, 0.5)
 
 
-# -- Python numbers and sequences ----------------------------------------------------------------
+# -- Python numbers and sequences --------------------------------------------------------------
 
 
 def test_a_float_is_accepted_for_floatx_even_if_it_loses(same):
@@ -227,7 +227,7 @@ def test_none_is_no_value(same):
         same(T.dscalar)(None)
 
 
-# -- rank and pattern ----------------------------------------------------------------------------
+# -- rank and pattern --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -260,7 +260,7 @@ def test_a_variable_is_no_value():
             f(value)
 
 
-# -- the text of the error -----------------------------------------------------------------------
+# -- the text of the error ---------------------------------------------------------------------
 
 
 def test_the_error_names_input_function_index_and_line():

@@ -20,7 +20,7 @@ def ops_of(f):
     return [node.op.name for node in f.maker.fgraph.toposort()]
 
 
-# -- the sigmoid family ----------------------------------------------------------------------------
+# -- the sigmoid family ------------------------------------------------------------------------
 
 
 def test_sigmoid():
@@ -151,7 +151,7 @@ def test_shapes_are_kept(function_):
         getattr(nnet, function_)("text")
 
 
-# -- softmax -----------------------------------------------------------------------------------------
+# -- softmax -----------------------------------------------------------------------------------
 
 
 def test_softmax():
@@ -230,7 +230,7 @@ def test_softmax_with_bias():
             nnet.softmax_with_bias(*bad)
 
 
-# -- rectifiers --------------------------------------------------------------------------------------
+# -- rectifiers --------------------------------------------------------------------------------
 
 
 def test_relu():
@@ -245,6 +245,53 @@ def test_relu():
     assert np.isnan(function([x], nnet.relu(x))([-INF])[0])
     assert nnet.relu(T.ivector()).dtype == "float64"
     assert nnet.relu(T.fvector()).dtype == "float32"
+
+
+def test_batch_normalization():
+    bn = nnet.bn
+    x, g, b = T.dtensor4("x"), T.dtensor4("g"), T.dtensor4("b")
+    at = np.random.RandomState(2).randn(4, 3, 2, 2)
+    scale, shift = np.random.RandomState(3).rand(2, 1, 3, 1, 1)
+    out, mean, invstd, new_mean, new_var = bn.batch_normalization_train(
+        x,
+        g,
+        b,
+        axes="spatial",
+        running_mean=np.zeros((1, 3, 1, 1)),
+        running_var=np.ones((1, 3, 1, 1)),
+    )
+    m, v = at.mean((0, 2, 3), keepdims=True), at.var((0, 2, 3), keepdims=True)
+    given = {x: at, g: scale, b: shift}
+    test = bn.batch_normalization_test(x, g, b, mean, v, axes="spatial")
+    values = results([out, mean, invstd, new_mean, new_var, test], given)
+    expected_out = (at - m) / np.sqrt(v + 1e-4) * scale + shift
+    expected = [
+        expected_out,
+        m,
+        1 / np.sqrt(v + 1e-4),
+        0.1 * m,
+        0.9 + 0.1 * v * 16 / 15,
+        expected_out,
+    ]
+    for value, wanted in zip(values, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-14)
+    k = T.dmatrix("k")
+    plain = nnet.batch_normalization(k, 2.0, 1.0, 3.0, 4.0)
+    assert result(plain, {k: [[5.0, 3.0]]}).tolist() == [[2, 1]]
+    per = bn.batch_normalization_train(k, np.ones((1, 2)), np.zeros((1, 2)))
+    assert len(per) == 3 and per[1].broadcastable == (True, False)
+    for arguments, words in (
+        ({"epsilon": 1e-6}, "at least 1e-5"),
+        ({"axes": "none"}, "axes are"),
+        ({"axes": (0, 2)}, "do not exist"),
+        ({"running_mean": np.ones((1, 2))}, "given together"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            bn.batch_normalization_train(k, np.ones((1, 2)), np.zeros((1, 2)), **arguments)
+    with pytest.raises(ValueError, match="need as many axes"):
+        bn.batch_normalization_train(k, np.ones(2), np.zeros(2))
+    with pytest.raises(ValueError, match="mode is 'low_mem' or 'high_mem'"):
+        nnet.batch_normalization(k, 1, 0, 0, 1, mode="no_mem")
 
 
 def test_other_activations():
@@ -262,7 +309,7 @@ def test_other_activations():
     assert nnet.selu(T.fvector()).dtype == "float64"
 
 
-# -- cross-entropies ---------------------------------------------------------------------------------
+# -- cross-entropies ---------------------------------------------------------------------------
 
 
 def test_binary_crossentropy():
@@ -342,7 +389,7 @@ def test_fused_crossentropies():
     at = np.array([[0.0, 1.0, 2.0], [3.0, 0.0, -1.0]])
     given = {x: at, b: [0.5, 0, 0], y: [2, 1]}
     values = results(outs, given)
-    z = [*at, 0.5, 0, 0]
+    z = at + np.array([0.5, 0, 0])
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     wanted_nll, wanted_arg = -np.log(p[[0, 1], [2, 1]]), [2, 0]
     expected = [wanted_nll, p, wanted_arg]
@@ -358,7 +405,7 @@ def test_fused_crossentropies():
         nnet.crossentropy_softmax_argmax_1hot_with_bias(x, b, T.dvector())
 
 
-# -- the examples of the documentation -----------------------------------------------------------------
+# -- the examples of the documentation ---------------------------------------------------------
 
 
 def test_auto_associator():

@@ -27,7 +27,7 @@ def test_truth(x):
     with pytest.raises(TypeError, match="is not known"):
         not (x > 0).any()
     with pytest.raises(TypeError):
-        x and 1
+        x and 1  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_variable_of_known_length_can_be_iterated():
 
 def test_equality_is_identity(x):
     y = T.dvector("x")
-    assert x == x and x != y and not (x == y)
+    assert x == x and x != y and not (x == y)  # noqa: SIM201
     assert {x: 1}[x] == 1 and y not in {x: 1}
     assert [y, x].index(x) == 1
 

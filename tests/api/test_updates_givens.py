@@ -83,7 +83,7 @@ def test_the_type_error_of_an_update_suggests_unbroadcast():
         function([], updates=[(k, k + 1.5)])
 
 
-# -- default updates -----------------------------------------------------------------------------
+# -- default updates ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_default_update_of_another_type_is_refused(pair):
         function([], a)
 
 
-# -- givens ----------------------------------------------------------------------------------------
+# -- givens ------------------------------------------------------------------------------------
 
 
 def test_anything_may_be_replaced_for_one_function():

@@ -29,6 +29,7 @@ from jitgraph.cgen.ir import (
     Ref,
     Store,
     Value,
+    top_loop,
 )
 from jitgraph.cgen.lower import start_value
 
@@ -123,7 +124,7 @@ class Emitter:
         if isinstance(s, Let):
             self._let(s, depth, following)
         elif isinstance(s, Store):
-            self.line(depth, f"{s.buffer.name}[{poly_text(s.at)}] = {_bare(self.atom(s.value))};")
+            self.line(depth, f"{s.buffer.name}[{poly_text(s.at)}] = {bare(self.atom(s.value))};")
         elif isinstance(s, AccumulateAt):
             place = f"{s.buffer.name}[{poly_text(s.at)}]"
             self._combine(depth, place, s.kind, self.atom(s.value), s.buffer.dtype)
@@ -143,11 +144,11 @@ class Emitter:
         if self.uses.get(s.name) == 1 and _may_inline(s, following):
             self.inline[s.name] = text
             return
-        self.line(depth, f"const {_C[s.dtype]} {s.name} = {_bare(text)};")
+        self.line(depth, f"const {_C[s.dtype]} {s.name} = {bare(text)};")
 
     def _init(self, acc: Accumulator, depth: int) -> None:
         start = literal(start_value(acc.kind, acc.dtype))
-        self.line(depth, f"{_C[acc.dtype]} {acc.name} = {_bare(start)};")
+        self.line(depth, f"{_C[acc.dtype]} {acc.name} = {bare(start)};")
         if acc.position:
             self.line(depth, f"int64_t {acc.position} = -1;")
 
@@ -191,7 +192,7 @@ class Emitter:
         self.block(s.body, depth + 2)
         for fold in s.folds:
             self.line(
-                depth + 2, f"{fold.acc.name}_part[{v} - {first}] = {_bare(self.atom(fold.value))};"
+                depth + 2, f"{fold.acc.name}_part[{v} - {first}] = {bare(self.atom(fold.value))};"
             )
         self.line(depth + 1, "}")
         for fold in s.folds:
@@ -202,7 +203,7 @@ class Emitter:
         self.line(depth, "}")
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Without parentheses around the whole."""
     if text.startswith("(") and text.endswith(")"):
         level = 0
@@ -316,14 +317,6 @@ def emit_kernel(kernel: Kernel) -> str:
         e.block(kernel.body, 1)
     e.line(0, "}")
     return "\n".join(e.lines) + "\n"
-
-
-def top_loop(kernel: Kernel) -> For | Blocks | None:
-    """The one outermost loop, if everything else at the top prepares accumulators of chunks."""
-    loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
-    allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For,)
-    others = [s for s in kernel.body if not isinstance(s, allowed)]
-    return loops[0] if len(loops) == 1 and not others else None
 
 
 def _emit_rows(e: Emitter, kernel: Kernel) -> None:

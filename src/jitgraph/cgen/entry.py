@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,9 @@ from jitgraph.cgen.emit import (
     parameter,
     poly_text,
     signature,
-    top_loop,
 )
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product
-from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref
+from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref, top_loop
 from jitgraph.cgen.lengths import Check, Length, Symbol, vector_entry
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.segment import Segment
@@ -28,28 +29,71 @@ from jitgraph.ops.shape import ShapeI
 _C = dtypes.C_TYPES
 
 
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A line of C that only defines `name`."""
+
+    name: str
+    text: str
+
+
 class EntryEmitter:
     """Writes the function `segment_<number>` and the kernels it calls."""
 
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
-        self.lines: list[str] = []
+        self.lines: list[str | Declaration] = []
         self.headers: set[str] = {"jg_abi.h"}
 
     def out(self, text: str, depth: int = 1) -> None:
         self.lines.append("    " * depth + text if text else "")
 
+    def declare(self, name: str, text: str) -> None:
+        """A line that is left out if nothing after it uses `name`."""
+        self.lines.append(Declaration(name, "    " + text))
+
     def run(self) -> str:
-        parts = [self._constant(b, c) for b, c in self.segment.constants]
+        parts = []
         for kernel in self.segment.kernels.values():
             self.headers |= kernel.headers
             parts.append(emit_kernel(kernel) + self._trampoline(kernel))
             if self._needs_reduce(kernel):
                 self.headers.add("jg_reduce.h")
         self._entry()
-        parts.append("\n".join(self.lines) + "\n")
-        return "\n".join(parts)
+        body = "\n".join(self._body()) + "\n"
+        constants = [
+            self._constant(b, c)
+            for b, c in self.segment.constants
+            if f"{b.name}_{self.number})" in body
+        ]
+        return "\n".join([*constants, *parts, body])
+
+    def _body(self) -> list[str]:
+        """The function of the segment, without unused declarations."""
+        kept: list[str] = []
+        used: set[str] = set()
+        for line in reversed(self.lines):
+            if isinstance(line, Declaration):
+                if line.name not in used:
+                    continue
+                line = line.text
+            used.update(_IDENTIFIER.findall(line))
+            kept.append(line)
+        head = f"static int64_t segment_{self.number}("
+        parameters = ("host", "args", "outs", "scratch", "info")
+        unused = [f"(void){p}" for p in parameters if p not in used]
+        return [
+            head + "const jg_host *host, intptr_t args, intptr_t outs, char *scratch,",
+            " " * len(head) + "int64_t *info)",
+            "{",
+            *([f"    {', '.join(unused)};"] if unused else []),
+            *kept[::-1],
+            "}",
+        ]
 
     @staticmethod
     def _needs_reduce(kernel: Kernel) -> bool:
@@ -112,7 +156,8 @@ class EntryEmitter:
             if work != "1":
                 least = f"1 + {least} / jg_max(1, {work})"
             align = 512 if work == "1" else 1
-            self.out(f"{{  struct {kernel.name}_args k = {{{', '.join(args)}}};")
+            self.out("{")
+            self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
             self.out(
                 f"    jg_parallel_for(host->pool, {extent}, {align}, {least}, {kernel.name}_range, &k);"
             )
@@ -195,11 +240,6 @@ class EntryEmitter:
 
     # -- the entry ---------------------------------------------------------------------------
     def _entry(self) -> None:
-        self.out("", 0)
-        head = f"static int64_t segment_{self.number}("
-        self.out(head + "const jg_host *host, intptr_t args, intptr_t outs, char *scratch,", 0)
-        self.out(" " * len(head) + "int64_t *info)", 0)
-        self.out("{", 0)
         self._read_arguments()
         self._lengths_and_checks()
         self._plan()
@@ -211,7 +251,6 @@ class EntryEmitter:
             else:
                 self._label_check(item)
         self.out("return JG_OK;")
-        self.out("}", 0)
 
     def _read_arguments(self) -> None:
         for k, v in enumerate(self.segment.slots):
@@ -231,8 +270,7 @@ class EntryEmitter:
             self.out("}")
         for k, v in enumerate(self.segment.slots):
             c = _C[v.type.dtype]
-            self.out(f"const {c} *a{k} = (const {c} *)in{k}->data;")
-            self.out(f"(void)a{k};")
+            self.declare(f"a{k}", f"const {c} *a{k} = (const {c} *)in{k}->data;")
 
     def _lengths_and_checks(self) -> None:
         """Define the lengths, then test what must hold of them."""
@@ -267,12 +305,11 @@ class EntryEmitter:
             emitter = Emitter(Kernel("", tuple(scalars.body[before:]), (), ()))
             emitter.uses = {}  # every value gets its own line
             for s in scalars.body[before:]:
-                emitter.statement(s, 1, ())
-            if emitter.lines:
-                self.out("\n".join(emitter.lines), 0)
+                emitter.statement(s, 0, ())
+            for s, line in zip(scalars.body[before:], emitter.lines, strict=True):
+                self.declare(s.name, line)
             text = literal(atom) if isinstance(atom, Number) else atom.name
-        self.out(f"const {_C[symbol.dtype]} {symbol.name} = {text};")
-        self.out(f"(void){symbol.name};")
+        self.declare(symbol.name, f"const {_C[symbol.dtype]} {symbol.name} = {text};")
 
     def _check(self, number: int, check: Check) -> None:
         left, right = _length_text(check.left), _length_text(check.right)
@@ -296,15 +333,17 @@ class EntryEmitter:
             size = poly_text(_product(b.dims))
             item = dtypes.NUMPY[b.dtype].itemsize
             offset = f"{b.name}_at + jg_round_up({item} * ({size}))"
-        self.out(f"const int64_t need = {offset};")
-        fits = ["!outs", "info[0] < need"]
+        fits = ["!outs"]
+        if offset != "0":
+            self.out(f"const int64_t need = {offset};")
+            fits.append("info[0] < need")
         for k, v in enumerate(segment.outputs):
             dims = segment.buffers[v].dims
             if dims:
                 self.out(f"const int64_t out{k}[] = {{{', '.join(map(poly_text, dims))}}};")
                 fits.append(f"!jg_output_fits(host, outs, {k}, {len(dims)}, out{k})")
         self.out(f"if ({' || '.join(fits)}) {{")
-        self.out("    info[4] = need;")
+        self.out(f"    info[4] = {'0' if offset == '0' else 'need'};")
         at = 5
         for k, v in enumerate(segment.outputs):
             for axis in range(v.type.ndim):
@@ -314,10 +353,9 @@ class EntryEmitter:
         self.out("}")
         for k, v in enumerate(segment.outputs):
             c = _C[v.type.dtype]
-            self.out(f"{c} *z{k} = ({c} *)jg_output(host, outs, {k});")
+            self.declare(f"z{k}", f"{c} *z{k} = ({c} *)jg_output(host, outs, {k});")
         for b in segment.scratch:
             self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
-        self.out("(void)scratch;")
 
     def _wide(self) -> list[Buffer]:
         found: dict[str, Buffer] = {}

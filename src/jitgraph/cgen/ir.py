@@ -251,3 +251,11 @@ def walk(statements: Iterable[Any]) -> Iterable[Any]:
             yield from walk(s.body)
             if isinstance(s, Blocks):
                 yield from s.folds
+
+
+def top_loop(kernel: Kernel) -> For | Blocks | None:
+    """The one outermost loop, if everything else at the top prepares accumulators of chunks."""
+    loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
+    allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For,)
+    others = [s for s in kernel.body if not isinstance(s, allowed)]
+    return loops[0] if len(loops) == 1 and not others else None

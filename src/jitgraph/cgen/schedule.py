@@ -23,6 +23,7 @@ from jitgraph.cgen.ir import (
     Poly,
     Ref,
     Store,
+    top_loop,
     walk,
 )
 from jitgraph.cgen.lower import used_names
@@ -153,7 +154,10 @@ def _without_dead(body: Sequence[Any], used: set[str]) -> tuple[Any, ...]:
 
 
 def collect(kernel: Kernel) -> Kernel:
-    """List the buffers, lengths and host scalars the kernel uses, in order of first use."""
+    """List the buffers, lengths and host scalars the kernel uses, in order of first use.
+
+    Buffers that are only read come before those that are written.
+    """
     buffers: dict[str, Buffer] = {}
     names: dict[str, str] = {}  # name -> dtype
     local: set[str] = set()
@@ -167,10 +171,12 @@ def collect(kernel: Kernel) -> Kernel:
             if isinstance(a, Ref):
                 names.setdefault(a.name, a.dtype)
 
+    divided = top_loop(kernel) if kernel.split == "rows" else None
     for s in walk(kernel.body):
         if isinstance(s, (For, Blocks)):
-            note_poly(s.extent)
             local.add(s.var)
+            if s is not divided:  # its bounds are parameters of their own
+                note_poly(s.extent)
         elif isinstance(s, Let):
             local.add(s.name)
             if isinstance(s.value, Load):
@@ -191,10 +197,11 @@ def collect(kernel: Kernel) -> Kernel:
             local.update((s.acc.name, s.acc.position))
     for _, _, at in kernel.partials:
         note_poly(at)
+    written = {s.buffer.name for s in walk(kernel.body) if isinstance(s, (Store, AccumulateAt))}
     outer = {n: d for n, d in names.items() if n not in local}
     return replace(
         kernel,
-        buffers=tuple(buffers.values()),
+        buffers=tuple(sorted(buffers.values(), key=lambda b: b.name in written)),
         lengths=tuple(outer),
         types=tuple(outer.values()),
     )

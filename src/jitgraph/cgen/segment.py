@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitgraph import dtypes
 from jitgraph.cgen import checks as demands
 from jitgraph.cgen.build import Builder, is_gather
+from jitgraph.cgen.comment import kernel_comment
 from jitgraph.cgen.fuse import (
     Cluster,
     Fuser,
@@ -25,7 +25,7 @@ from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
 from jitgraph.cgen.lengths import Check, Lengths
 from jitgraph.cgen.lower import ClusterLowering
 from jitgraph.cgen.schedule import schedule
-from jitgraph.graph import Apply, Constant, Variable, format_origin
+from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
@@ -266,7 +266,9 @@ class Segment:
                 name = f"{self.prefix}{number}_{kernel_label(item)}"
                 lowering = ClusterLowering(item, self.lengths, self.buffers, name, needed)
                 kernel = schedule(lowering.run())
-                self.kernels[number] = kernel
+                self.kernels[number] = replace(
+                    kernel, comment=kernel_comment(item, self, kernel)
+                )
         used = {b.name for k in self.kernels.values() for b in k.buffers}
         used |= {
             self.buffers[v].name
@@ -324,12 +326,4 @@ def kernel_label(cluster: Cluster) -> str:
         node = root.node
         if node is not None:
             names.append("".join(c if c.isalnum() else "_" for c in node.op.name.split("{")[0]))
-    return "_".join(dict.fromkeys(n.strip("_") for n in names if n))[:40] or "copy"
-
-
-def origins_of(cluster: Cluster) -> str:
-    places: dict[Any, None] = {}
-    for root in cluster.roots():
-        if root.node is not None:
-            places.update(dict.fromkeys(root.node.origins))
-    return format_origin(places)
+    return "_".join(dict.fromkeys(n.strip("_") for n in names if n))[:24].rstrip("_") or "copy"

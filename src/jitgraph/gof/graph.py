@@ -109,7 +109,7 @@ def equal_computations(
 
 
 def is_same_graph(var1: Variable, var2: Variable, givens: Any = None) -> bool:
-    """Whether two variables are computed alike, after the replacements in `givens` (dict or pairs)."""
+    """Whether two variables are computed alike, after the replacements in `givens`."""
     if givens:
         pairs = givens.items() if isinstance(givens, Mapping) else givens
         var1, var2 = _graph.rebuild([var1, var2], dict(pairs))

@@ -58,7 +58,7 @@ class ArgSort(Op):
         return Apply(self, [x], [x.type.clone(dtype="int64").make_variable()])
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        order = np.argsort(arrays[0], axis=self.axis, kind=self.kind)
+        order = np.argsort(arrays[0], axis=self.axis, kind=self.kind)  # type: ignore[arg-type]
         return (order.astype(np.int64, copy=False),)
 
     infer_shape = Sort.infer_shape

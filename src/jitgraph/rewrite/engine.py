@@ -404,9 +404,11 @@ class Rewriter:
     def length_of_entry(self, entry: Variable | int) -> Variable | int:
         """A shape entry in normal form. Rules that fire for the answer alone are not logged."""
         if isinstance(entry, Variable):
+            replaced = self.replaced  # of the rule that asks
             self._asking += 1
             entry = self.normal(entry)
             self._asking -= 1
+            self.replaced = replaced
         known = known_int(entry)
         return entry if known is None else known
 

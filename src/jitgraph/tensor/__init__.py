@@ -162,9 +162,15 @@ _ELSEWHERE = {
         "bincount flatnonzero mgrid nonzero nonzero_values ogrid ravel_multi_index unravel_index"
     ),
     "rare": (
-        "AllocEmpty autocast_float_as cov empty empty_like scalar_from_tensor tensor_from_scalar"
+        "AllocEmpty _asarray autocast_float_as cov empty empty_like scalar_from_tensor "
+        "tensor_from_scalar"
     ),
+    "opt": "MakeVector",
     "sorting": "argsort argtopk sort topk topk_and_argtopk",
+    "subtensor": (
+        "AdvancedIncSubtensor AdvancedIncSubtensor1 AdvancedSubtensor AdvancedSubtensor1 "
+        "IncSubtensor Subtensor"
+    ),
 }
 _FUNCTIONS = {name: module for module, names in _ELSEWHERE.items() for name in names.split()}
 

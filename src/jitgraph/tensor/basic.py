@@ -1,4 +1,4 @@
-"""Making, joining and reshaping tensors; casting and rounding: the functions of `jitgraph.tensor`."""
+"""Making, joining and reshaping tensors; casting and rounding."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def flatten(x: Any, ndim: int = 1, outdim: int | None = None) -> Variable:
     if ndim == x.type.ndim:
         return x
     lengths = [ShapeI(i)(x) for i in range(ndim - 1)]
-    marks = list(x.type.broadcastable[: ndim - 1]) + [all(x.type.broadcastable[ndim - 1 :])]
+    marks = [*x.type.broadcastable[: ndim - 1], all(x.type.broadcastable[ndim - 1 :])]
     flat = Reshape(ndim)(x, shape_vector([*lengths, -1]))
     return restrict_pattern(flat, marks)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.config import config
 from jitgraph.graph import TensorType, Variable
+from jitgraph.op import here
 
 
 def filter_value(
@@ -121,7 +122,7 @@ def filter_variable(type_: TensorType, value: Any) -> Variable:
         return restrict_pattern(value, type_.broadcastable)
     raise TypeError(
         f"Cannot convert Type {value.type} (of Variable {value}) into Type {type_}. You can try to "
-        f"manually convert {value} into a {type_}"
+        f"manually convert {value} into a {type_}{here()}"
     )
 
 

@@ -110,7 +110,7 @@ def unravel_index(
 def ravel_multi_index(
     multi_index: Any, dims: Any, mode: str = "raise", order: str = "C"
 ) -> Variable:
-    """The int64 positions, in a flattened array of shape dims, of coordinates (one array an axis)."""
+    """The int64 positions in a flattened array of shape dims of coordinates (an array an axis)."""
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"ravel_multi_index: mode {mode!r} is unknown{here()}")
     return RavelMultiIndex(mode, order)(*multi_index, shape_vector(dims))

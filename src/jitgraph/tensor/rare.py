@@ -29,6 +29,11 @@ __all__ = [
 ]
 
 
+def _asarray(a: Any, dtype: Any, order: Any = None) -> np.ndarray:
+    """`np.asarray` with a dtype that may be "floatX"; TypeError for one that does not exist."""
+    return np.asarray(a, dtype=dtypes.NUMPY[dtypes.check(dtype)], order=order)
+
+
 class AllocEmpty:
     """`AllocEmpty(dtype)(*shape)`: an array whose values do not matter; they are zeros here."""
 
@@ -66,7 +71,7 @@ def scalar_from_tensor(x: Any) -> Variable:
 
 @contextmanager
 def autocast_float_as(*names: str) -> Iterator[None]:
-    """While active, a Python float takes the first of `names` that holds it exactly, else the last."""
+    """While active, a Python float takes the first of `names` that holds it, or else the last."""
     before = dtypes.AUTOCAST_FLOATS
     dtypes.AUTOCAST_FLOATS = tuple(dtypes.check(n) for n in names)
     try:

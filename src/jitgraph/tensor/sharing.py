@@ -48,7 +48,7 @@ _constructors: list[Constructor] = []
 
 
 def shared_constructor(function: Constructor) -> Constructor:
-    """Register `function(value, name, strict, allow_downcast, **kw)`; TypeError from it declines."""
+    """Register `function(value, name, strict, allow_downcast, **kw)`; it declines by TypeError."""
     _constructors.append(function)
     return function
 

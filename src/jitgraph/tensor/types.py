@@ -54,7 +54,10 @@ def _several(make: Any, label: str) -> Any:
         return made[0] if len(made) == 1 else made
 
     several.__name__ = label
-    several.__doc__ = f"Several variables: {label}('a', 'b') named, {label}(3) unnamed, {label}('foo') one a letter."
+    several.__doc__ = (
+        f"Several variables: {label}('a', 'b') named, {label}(3) unnamed, {label}('foo') one for "
+        "each letter. A single one is returned itself, unless asked for by number."
+    )
     return several
 
 

@@ -250,8 +250,8 @@ class TensorVariable(Variable):
             n = get_vector_length(self)
         except (ValueError, TypeError):
             raise TypeError(
-                f"cannot iterate over {describe(self)}: its length is not known before the function "
-                f"runs; use jitgraph.scan, or index it{here()}"
+                f"cannot iterate over {describe(self)}: its length is not known before the "
+                f"function runs; use jitgraph.scan, or index it{here()}"
             ) from None
         return (self[i] for i in range(n))
 

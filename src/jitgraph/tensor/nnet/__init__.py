@@ -8,6 +8,11 @@ __all__ = [*_all, "nnet", "sigm"]
 
 
 def __getattr__(name: str) -> object:
+    if name in ("bn", "batch_normalization"):
+        from importlib import import_module
+
+        bn = import_module(f"{__name__}.bn")
+        return bn if name == "bn" else bn.batch_normalization
     if name == "ultra_sigmoid":
         raise AttributeError("there is no ultra_sigmoid; the function is ultra_fast_sigmoid")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

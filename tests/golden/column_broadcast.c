@@ -1,0 +1,77 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_pool.h"
+
+// z0 = a0 / a1   (test_golden.py)
+// a0: x float64[n0,n1]  a1: c float64[n0,1]  z0: float64[n0,n1]
+static void k0_true_div(int64_t begin, int64_t end, int64_t n1, const double *restrict a0,
+                        const double *restrict a1, double *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        for (int64_t j = 0; j < n1; j++) {
+            z0[i*n1 + j] = a0[i*n1 + j] / a1[i];
+        }
+    }
+}
+
+struct k0_true_div_args {
+    int64_t n1;
+    const double *a0;
+    const double *a1;
+    double *z0;
+};
+
+static void k0_true_div_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_true_div_args *k = arg;
+    k0_true_div(begin, end, k->n1, k->a0, k->a1, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 2, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    if (!in1 || in1->dim[1] != 1) {
+        info[1] = 1;
+        return JG_ARGUMENT;
+    }
+    const double *a0 = (const double *)in0->data;
+    const double *a1 = (const double *)in1->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    const int64_t n2 = in1->dim[0];
+    if (n0 != n2) {
+        info[1] = 0, info[2] = n0, info[3] = n2;
+        return JG_CHECK;
+    }
+    const int64_t out0[] = {n0, n1};
+    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        info[6] = out0[1];
+        return JG_PLAN;
+    }
+    double *z0 = (double *)jg_output(host, outs, 0);
+    {
+        struct k0_true_div_args k = {n1, a0, a1, z0};
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_true_div_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

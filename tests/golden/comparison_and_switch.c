@@ -1,0 +1,74 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_pool.h"
+
+// z0 = switch(lt(a0, a1), a0, 0.5)   (test_golden.py)
+// a0: x float32[n0]  a1: y float32[n0]  z0: float32[n0]
+static void k0_switch(int64_t begin, int64_t end, const float *restrict a0,
+                      const float *restrict a1, float *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        const float t0 = a0[i];
+        const uint8_t t2 = t0 < a1[i];
+        z0[i] = t2 ? t0 : 0.5f;
+    }
+}
+
+struct k0_switch_args {
+    const float *a0;
+    const float *a1;
+    float *z0;
+};
+
+static void k0_switch_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_switch_args *k = arg;
+    k0_switch(begin, end, k->a0, k->a1, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F32, 1, 4);
+    const jg_array *in1 = jg_argument(host, args, 1, JG_F32, 1, 4);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    if (!in1) {
+        info[1] = 1;
+        return JG_ARGUMENT;
+    }
+    const float *a0 = (const float *)in0->data;
+    const float *a1 = (const float *)in1->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in1->dim[0];
+    if (n0 != n1) {
+        info[1] = 0, info[2] = n0, info[3] = n1;
+        return JG_CHECK;
+    }
+    const int64_t out0[] = {n0};
+    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        return JG_PLAN;
+    }
+    float *z0 = (float *)jg_output(host, outs, 0);
+    {
+        struct k0_switch_args k = {a0, a1, z0};
+        jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_switch_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

@@ -1,0 +1,79 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_arith.h"
+#include "jg_pool.h"
+
+// z0 = ((a0 // a1) + (a0 % a1)) - (a0 & 12)   (test_golden.py)
+// a0: x int32[n0]  a1: y int32[n0]  z0: int32[n0]
+static void k0_sub(int64_t begin, int64_t end, const int32_t *restrict a0,
+                   const int32_t *restrict a1, int32_t *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        const int32_t t0 = a0[i];
+        const int32_t t1 = a1[i];
+        const int32_t t2 = jg_floordiv_i32(t0, t1);
+        const int32_t t3 = jg_mod_i32(t0, t1);
+        const int32_t t4 = (int32_t)(t2 + t3);
+        const int32_t t5 = (int32_t)(t0 & 12);
+        z0[i] = (int32_t)(t4 - t5);
+    }
+}
+
+struct k0_sub_args {
+    const int32_t *a0;
+    const int32_t *a1;
+    int32_t *z0;
+};
+
+static void k0_sub_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_sub_args *k = arg;
+    k0_sub(begin, end, k->a0, k->a1, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_I32, 1, 4);
+    const jg_array *in1 = jg_argument(host, args, 1, JG_I32, 1, 4);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    if (!in1) {
+        info[1] = 1;
+        return JG_ARGUMENT;
+    }
+    const int32_t *a0 = (const int32_t *)in0->data;
+    const int32_t *a1 = (const int32_t *)in1->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in1->dim[0];
+    if (n0 != n1) {
+        info[1] = 0, info[2] = n0, info[3] = n1;
+        return JG_CHECK;
+    }
+    const int64_t out0[] = {n0};
+    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        return JG_PLAN;
+    }
+    int32_t *z0 = (int32_t *)jg_output(host, outs, 0);
+    {
+        struct k0_sub_args k = {a0, a1, z0};
+        jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_sub_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

@@ -1,0 +1,107 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_pool.h"
+
+// z0 = a0 * 2   (test_golden.py)
+// a0: x int64[n0,n1]  z0: int64[n0,n1]
+static void k0_mul(int64_t begin, int64_t end, const int64_t *restrict a0, int64_t *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        z0[i] = (int64_t)(a0[i] * 2);
+    }
+}
+
+struct k0_mul_args {
+    const int64_t *a0;
+    int64_t *z0;
+};
+
+static void k0_mul_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_mul_args *k = arg;
+    k0_mul(begin, end, k->a0, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_I64, 2, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    const int64_t *a0 = (const int64_t *)in0->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    const int64_t out0[] = {n0, n1};
+    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        info[6] = out0[1];
+        return JG_PLAN;
+    }
+    int64_t *z0 = (int64_t *)jg_output(host, outs, 0);
+    {
+        struct k0_mul_args k = {a0, z0};
+        jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_mul_range, &k);
+    }
+    return JG_OK;
+}
+
+// z0 = a0 + 1   (test_golden.py)
+// a0: int64[n0]  z0: int64[n0]
+static void k1_0_add(int64_t begin, int64_t end, const int64_t *restrict a0, int64_t *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        z0[i] = (int64_t)(a0[i] + 1);
+    }
+}
+
+struct k1_0_add_args {
+    const int64_t *a0;
+    int64_t *z0;
+};
+
+static void k1_0_add_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k1_0_add_args *k = arg;
+    k1_0_add(begin, end, k->a0, k->z0);
+}
+
+static int64_t segment_1(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_I64, 1, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    const int64_t *a0 = (const int64_t *)in0->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t out0[] = {n0};
+    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        return JG_PLAN;
+    }
+    int64_t *z0 = (int64_t *)jg_output(host, outs, 0);
+    {
+        struct k1_0_add_args k = {a0, z0};
+        jg_parallel_for(host->pool, n0, 512, host->parallel_min, k1_0_add_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    case 1: return segment_1(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

@@ -1,0 +1,124 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_arith.h"
+#include "jg_pool.h"
+
+// z0 = a0   (test_golden.py)
+// a0: x float64[n0,n1]  z0: float64[n0,n1]
+static void k0_IncSubtensor(int64_t begin, int64_t end, const double *restrict a0,
+                            double *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        z0[i] = a0[i];
+    }
+}
+
+struct k0_IncSubtensor_args {
+    const double *a0;
+    double *z0;
+};
+
+static void k0_IncSubtensor_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_IncSubtensor_args *k = arg;
+    k0_IncSubtensor(begin, end, k->a0, k->z0);
+}
+
+// z0[part] = a1   (test_golden.py)
+// a1: y float64[n2]  z0: float64[n0,n1]
+static void k1_IncSubtensor(int64_t begin, int64_t end, int64_t n1, int64_t n4,
+                            const double *restrict a1, double *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        z0[i*n1 + n1*n4 + 1] = a1[i];
+    }
+}
+
+struct k1_IncSubtensor_args {
+    int64_t n1;
+    int64_t n4;
+    const double *a1;
+    double *z0;
+};
+
+static void k1_IncSubtensor_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k1_IncSubtensor_args *k = arg;
+    k1_IncSubtensor(begin, end, k->n1, k->n4, k->a1, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 1, 8);
+    const jg_array *in2 = jg_argument(host, args, 2, JG_I64, 0, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    if (!in1) {
+        info[1] = 1;
+        return JG_ARGUMENT;
+    }
+    if (!in2) {
+        info[1] = 2;
+        return JG_ARGUMENT;
+    }
+    const double *a0 = (const double *)in0->data;
+    const double *a1 = (const double *)in1->data;
+    const int64_t *a2 = (const int64_t *)in2->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    const int64_t v0 = a2[0];
+    const uint8_t v1 = v0 < 0;
+    const int64_t v2 = (int64_t)(v0 + n0);
+    const int64_t v3 = v1 ? v2 : v0;
+    const int64_t v4 = v3 >= 0 ? v3 : 0;
+    const int64_t v5 = v4 <= n0 ? v4 : n0;
+    const int64_t v6 = (int64_t)(n0 - v5);
+    const int64_t v7 = (int64_t)(-v6);
+    const int64_t v8 = jg_floordiv_i64(v7, 1);
+    const int64_t v9 = (int64_t)(-v8);
+    const int64_t v10 = v9 >= 0 ? v9 : 0;
+    const int64_t n2 = v10;
+    const int64_t n3 = in1->dim[0];
+    const int64_t n4 = v5;
+    if (1 < 0 || 1 >= n1) {
+        info[1] = 0, info[2] = 1, info[3] = n1;
+        return JG_CHECK;
+    }
+    if (n2 != n3) {
+        info[1] = 1, info[2] = n2, info[3] = n3;
+        return JG_CHECK;
+    }
+    const int64_t out0[] = {n0, n1};
+    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        info[6] = out0[1];
+        return JG_PLAN;
+    }
+    double *z0 = (double *)jg_output(host, outs, 0);
+    {
+        struct k0_IncSubtensor_args k = {a0, z0};
+        jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_IncSubtensor_range, &k);
+    }
+    {
+        struct k1_IncSubtensor_args k = {n1, n4, a1, z0};
+        jg_parallel_for(host->pool, n2, 512, host->parallel_min, k1_IncSubtensor_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

@@ -1,0 +1,79 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_pool.h"
+#include "jg_reduce.h"
+
+// z0 = sum(sqr(a0))   (test_golden.py)
+// a0: x float64[n0,n1]
+static void k0_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64_t n1,
+                   const double *restrict a0, double *restrict sum2_of)
+{
+    for (int64_t c = first; c < last; c++) {
+        const int64_t stop = jg_min((c + 1) * chunk, n0*n1);
+        double sum2 = 0.0;
+        for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
+            const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
+            double sum2_part[JG_BLOCK];
+            for (int64_t i = i0; i < i1; i++) {
+                const double t0 = a0[i];
+                const double t1 = t0 * t0;
+                sum2_part[i - i0] = t1;
+            }
+            sum2 += jg_block_sum_f64(sum2_part, i1 - i0);
+        }
+        sum2_of[c] = sum2;
+    }
+}
+
+struct k0_sum_args {
+    int64_t chunk;
+    int64_t n0;
+    int64_t n1;
+    const double *a0;
+    double *sum2_of;
+};
+
+static void k0_sum_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_sum_args *k = arg;
+    k0_sum(begin, end, k->chunk, k->n0, k->n1, k->a0, k->sum2_of);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    const double *a0 = (const double *)in0->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    if (!outs) {
+        info[4] = 0;
+        return JG_PLAN;
+    }
+    double *z0 = (double *)jg_output(host, outs, 0);
+    {
+        const int64_t chunk = jg_chunk_length(n0*n1, 1);
+        const int64_t chunks = (n0*n1 + chunk - 1) / chunk;
+        double sum2_of[JG_CHUNKS];
+        struct k0_sum_args k = {chunk, n0, n1, a0, sum2_of};
+        jg_parallel_for(host->pool, chunks, 1, 2, k0_sum_range, &k);
+        z0[0] = jg_block_sum_f64(sum2_of, chunks);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}

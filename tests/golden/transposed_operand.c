@@ -1,0 +1,83 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_pool.h"
+
+// z0 = a1 + a0   (test_golden.py)
+// a1: x float64[n1,n0]  a0: y float64[n0,n1]  z0: float64[n1,n0]
+static void k0_add(int64_t begin, int64_t end, int64_t n0, int64_t n1, const double *restrict a1,
+                   const double *restrict a0, double *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        for (int64_t j = 0; j < n0; j++) {
+            z0[i*n0 + j] = a1[i*n0 + j] + a0[j*n1 + i];
+        }
+    }
+}
+
+struct k0_add_args {
+    int64_t n0;
+    int64_t n1;
+    const double *a1;
+    const double *a0;
+    double *z0;
+};
+
+static void k0_add_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_add_args *k = arg;
+    k0_add(begin, end, k->n0, k->n1, k->a1, k->a0, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    (void)scratch;
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 2, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    if (!in1) {
+        info[1] = 1;
+        return JG_ARGUMENT;
+    }
+    const double *a0 = (const double *)in0->data;
+    const double *a1 = (const double *)in1->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    const int64_t n2 = in1->dim[0];
+    const int64_t n3 = in1->dim[1];
+    if (n2 != n1) {
+        info[1] = 0, info[2] = n2, info[3] = n1;
+        return JG_CHECK;
+    }
+    if (n3 != n0) {
+        info[1] = 1, info[2] = n3, info[3] = n0;
+        return JG_CHECK;
+    }
+    const int64_t out0[] = {n1, n0};
+    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = 0;
+        info[5] = out0[0];
+        info[6] = out0[1];
+        return JG_PLAN;
+    }
+    double *z0 = (double *)jg_output(host, outs, 0);
+    {
+        struct k0_add_args k = {n0, n1, a1, a0, z0};
+        jg_parallel_for(host->pool, n1, 1, 1 + host->parallel_min / jg_max(1, n0), k0_add_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}
