@@ -105,7 +105,10 @@ class Smooth:
     def cost(self) -> Variable:
         for _ in range(int(self.rng.integers(2, 9))):
             v = self.pool[-1] if self.rng.random() < 0.5 else self.choice(self.pool)
-            self.pool.append(self.choice([self.unary, self.binary, self.shape])(v))
+            new = self.choice([self.unary, self.binary, self.shape])(v)
+            # Large values have large derivatives of all orders: no place for finite differences.
+            if np.abs(evaluate([new], dict(zip(self.inputs, self.values, strict=True)))[0]).max() < 8:
+                self.pool.append(new)
         total: Any = 0.0
         for v in self.pool[-3:]:
             total = total + T.sum(T.cos(self.tame(v) + 0.3))

@@ -11,6 +11,7 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.graph import TensorType, Variable
+from jitgraph.ops.arithmetic import identity
 from jitgraph.ops.nnet import LogSoftmax, LogSoftmaxPick, Pick, Softmax
 from jitgraph.ops.values import constant
 from jitgraph.reference import evaluate
@@ -50,14 +51,19 @@ def kind_of(law: Law, name: str, dtype: str) -> TensorType:
 
 
 def left_side(law: Law, dtype: str, condition: int = 1) -> tuple[Variable, dict[str, Variable]]:
-    """The graph of the left side on new leaves; a constant name is the number `condition`."""
+    """The graph of the left side on new leaves; a constant name is the number `condition`.
+
+    A mask is not moved past inputs, so there the factors are made by an op.
+    """
+    masks = "local_mul_switch_sink" in law.tags
     bound: dict[str, Variable] = {}
     for name, wild in names_of(law.left).items():
         if wild.constant:
             bound[name] = constant(condition)
         else:
             bound[name] = kind_of(law, name, dtype)(name)
-    return build(law.left, bound.__getitem__, dtype), bound
+    made = {n: identity(v) if masks and n in "ad" else v for n, v in bound.items()}
+    return build(law.left, made.__getitem__, dtype), bound
 
 
 def apply_law(law: Law, left: Variable) -> Variable | None:

@@ -7,7 +7,7 @@ from typing import Any
 from jitgraph.callable import Function
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Root, Stage
 from jitgraph.cgen.lengths import Length, Symbol
-from jitgraph.cgen.segment import Segment, origins_of
+from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Apply, TensorType, Variable, format_origin
 from jitgraph.inspect import CommandError
 from jitgraph.ops.shape import ShapeI
@@ -148,9 +148,15 @@ def _cluster(segment: Segment, cluster: Cluster, number: int) -> dict[str, Any]:
         ),
         "shared_loops": shared if len(cluster.stages) > 1 else [],
         "stages": [_stage(segment, stage) for stage in cluster.stages],
-        "where": origins_of(cluster),
+        "where": _origins(cluster),
         "why": list(cluster.why),
     }
+
+
+def _origins(cluster: Cluster) -> str:
+    """Where in the user's files the results of a cluster were written."""
+    nodes = [root.node for root in cluster.roots() if root.node is not None]
+    return format_origin(dict.fromkeys(o for node in nodes for o in node.origins))
 
 
 def _stage(segment: Segment, stage: Stage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.graph import Apply, Variable
+from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops import math as m_ops
 from jitgraph.ops.arithmetic import cast, lt, maximum, minimum, sqr, switch
 from jitgraph.ops.elementwise import Elementwise
@@ -34,9 +34,11 @@ from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 from jitgraph.rewrite.pattern import (
     A,
     B,
+    Condition,
     K,
     Match,
     Pattern,
+    Wild,
     X,
     builder,
     constant_source,
@@ -45,6 +47,7 @@ from jitgraph.rewrite.pattern import (
     match,
     operand_dtypes,
 )
+from jitgraph.rewrite.shapes import strip_padding
 from jitgraph.rewrite.views import made_by
 
 exp, log, log1p, expm1 = map(builder, ("exp", "log", "log1p", "expm1"))
@@ -55,6 +58,8 @@ switch_ = builder("switch")
 Softmax_, LogSoftmax_, Pick_, LogSoftmaxPick_ = map(
     builder, ("Softmax", "LogSoftmax", "Pick", "LogSoftmaxPick")
 )
+
+D = Wild("d")
 
 STABLE = ("stabilize", "fast_run")
 ALWAYS = ("fast_compile", "crossentropy", "specialize", *STABLE)
@@ -169,18 +174,62 @@ ERROR_FUNCTION = [
 ]
 
 # 0 * inf and 0 * nan in a branch that is masked out must not reach the result.
+def _is_not_input(name: str) -> Condition:
+    """The operand is a constant, or computed and so perhaps infinite or nan where it is masked.
+
+    An input is left outside, so that the zero of a masked gradient keeps the sign that the
+    product gives it; further rules reach through one such factor.
+    """
+
+    def ask(m: Match) -> bool:
+        v = strip_padding(m.bound[name][0])
+        return v.owner is not None or isinstance(v, Constant)
+
+    return ask
+
+
 MASKS = [
     _law(
         "a * switch(k, 0, b) -> switch(k, 0, a * b)",
         A * switch_(K, 0, B),
         switch_(K, 0, A * B),
         "local_mul_switch_sink",
+        when=_is_not_input("a"),
     ),
     _law(
         "a * switch(k, b, 0) -> switch(k, a * b, 0)",
         A * switch_(K, B, 0),
         switch_(K, A * B, 0),
         "local_mul_switch_sink",
+        when=_is_not_input("a"),
+    ),
+    _law(
+        "(a * switch(k, 0, b)) * d -> switch(k, 0, (a * b) * d)",
+        (A * switch_(K, 0, B)) * D,
+        switch_(K, 0, (A * B) * D),
+        "local_mul_switch_sink",
+        when=_is_not_input("d"),
+    ),
+    _law(
+        "(a * switch(k, b, 0)) * d -> switch(k, (a * b) * d, 0)",
+        (A * switch_(K, B, 0)) * D,
+        switch_(K, (A * B) * D, 0),
+        "local_mul_switch_sink",
+        when=_is_not_input("d"),
+    ),
+    _law(
+        "(a * switch(k, 0, b)) / d -> switch(k, 0, (a * b) / d)",
+        (A * switch_(K, 0, B)) / D,
+        switch_(K, 0, (A * B) / D),
+        "local_div_switch_sink",
+        domain={"d": (0.5, 3.0)},
+    ),
+    _law(
+        "(a * switch(k, b, 0)) / d -> switch(k, (a * b) / d, 0)",
+        (A * switch_(K, B, 0)) / D,
+        switch_(K, (A * B) / D, 0),
+        "local_div_switch_sink",
+        domain={"d": (0.5, 3.0)},
     ),
     _law(
         "switch(k, 0, a) / b -> switch(k, 0, a / b)",
