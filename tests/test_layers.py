@@ -107,7 +107,8 @@ def test_layer(place: str) -> None:
         f"{m} imports {i}"
         for m in inside
         for i in sorted(imports_of(m))
-        if within(i, ("jitgraph",)) and not within(i, (place, *ALLOWED[place]))
+        if within(i, ("jitgraph",))
+        and not within(i, (place, *ALLOWED[place]))
         and (m, i) not in UPWARDS
     ]
     assert not wrong, "\n".join(wrong)
@@ -140,7 +141,11 @@ def test_no_files_and_no_processes(place: str) -> None:
 def test_nothing_unpickles_or_evaluates_text() -> None:
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        calls = {
+            n.func.id
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
         assert not calls & {"eval", "exec"}, path
         loads = {
             ast.unparse(n.func)

@@ -309,7 +309,7 @@ def test_a_wrong_template_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             g
             for g in (random_graph(s, 12, rewritten=False) for s in range(90_000, 90_200))
             if any(n.op.name == name for n in toposort(g.outputs))
-        ][:8]
+        ][:16]
         function = FUNCTIONS[name]
         wrong = replace(function, c=template)
         monkeypatch.setitem(FUNCTIONS, name, wrong)

@@ -259,7 +259,9 @@ def test_results(name: str) -> None:
 def digest_of_all() -> str:
     import hashlib
 
-    return hashlib.sha256("\n".join(without_lines(c()) for c in CASES.values()).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(without_lines(c()) for c in CASES.values()).encode()
+    ).hexdigest()
 
 
 def test_bytes_do_not_depend_on_the_process() -> None:

@@ -100,14 +100,19 @@ class Smooth:
                     lambda: T.alloc(v, 2, 3),
                 ]
             )()
-        return self.choice([lambda: T.alloc(v, 3), lambda: v * v, lambda: T.fill(self.pool[0], v)])()
+        return self.choice(
+            [lambda: T.alloc(v, 3), lambda: v * v, lambda: T.fill(self.pool[0], v)]
+        )()
 
     def cost(self) -> Variable:
         for _ in range(int(self.rng.integers(2, 9))):
             v = self.pool[-1] if self.rng.random() < 0.5 else self.choice(self.pool)
             new = self.choice([self.unary, self.binary, self.shape])(v)
             # Large values have large derivatives of all orders: no place for finite differences.
-            if np.abs(evaluate([new], dict(zip(self.inputs, self.values, strict=True)))[0]).max() < 8:
+            if (
+                np.abs(evaluate([new], dict(zip(self.inputs, self.values, strict=True)))[0]).max()
+                < 8
+            ):
                 self.pool.append(new)
         total: Any = 0.0
         for v in self.pool[-3:]:
@@ -167,7 +172,9 @@ def test_gradients(first: int) -> None:
 
 def test_a_wrong_gradient_is_noticed() -> None:
     grower, cost = smooth(0)
-    gradients = evaluate(T.grad(cost, grower.inputs), dict(zip(grower.inputs, grower.values, strict=True)))
+    gradients = evaluate(
+        T.grad(cost, grower.inputs), dict(zip(grower.inputs, grower.values, strict=True))
+    )
     assert not complaint(grower, cost, gradients)
     gradients[0] = gradients[0] * (1 + 1e-5) + 1e-4
     assert complaint(grower, cost, gradients)

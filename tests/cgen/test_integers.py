@@ -88,9 +88,13 @@ def check_powers(dtype: str) -> None:
 
 def check_casts(dtype: str) -> None:
     """To every other dtype: integers wrap, floats are rounded to nearest."""
-    edges = np.concatenate([boundary_values(dtype), random_values(dtype, 50, np.random.default_rng(1))])
+    edges = np.concatenate(
+        [boundary_values(dtype), random_values(dtype, 50, np.random.default_rng(1))]
+    )
     x = variable(dtype, "x")
-    f = jitgraph.function([x], [x.astype(d) for d in INTEGERS] + [x.astype("float32"), x.astype("float64")])
+    f = jitgraph.function(
+        [x], [x.astype(d) for d in INTEGERS] + [x.astype("float32"), x.astype("float64")]
+    )
     results = f(edges)
     for target, got in zip(INTEGERS, results[:-2], strict=True):
         assert got.tolist() == [wrapped(int(v), target) for v in edges], f"{dtype} to {target}"
@@ -210,7 +214,9 @@ def test_the_process_is_left_as_it_was() -> None:
         )
 
     x = T.vector("x")
-    f = jitgraph.function([x], [T.exp(x) * 4, T.log(x), (x / 3).sum(), T.nnet.softmax(x)], name="state")
+    f = jitgraph.function(
+        [x], [T.exp(x) * 4, T.log(x), (x / 3).sum(), T.nnet.softmax(x)], name="state"
+    )
     before = state()
     g = jitgraph.function([x], [T.exp(x) * 5, T.log(x), (x / 3).sum()])
     for call in (f, g):

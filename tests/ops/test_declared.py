@@ -65,6 +65,29 @@ SCALE = {
     "j1": lambda x: np.ones_like(x),
     "jv": lambda v, x: np.ones_like(x),
 }
+# Where the reference is to be trusted, per operand. Outside, SciPy's own errors are larger than what
+# is compiled (j0 at 1e16, iv at infinity, erfcinv of subnormal numbers, 0 times inf in gammal);
+# tests/csrc compares these functions with MPFR and mpmath instead.
+SHAPE, ARGUMENT = (0.1, 100.0), (1e-3, 150.0)
+ORDER = (0.5, 50.0)
+TRUSTED: dict[str, tuple[tuple[float, float], ...]] = {
+    "erfcx": ((-2.0, np.inf),),  # SciPy loses x^2 / 2 ULP to the left
+    "erfcinv": ((1e-300, 2.0),),
+    "gammainc": (SHAPE, ARGUMENT),
+    "gammaincc": (SHAPE, ARGUMENT),
+    "gammau": (SHAPE, ARGUMENT),
+    "gammal": (SHAPE, ARGUMENT),
+    "chi2sf": (ARGUMENT, SHAPE),
+    "j0": ((-1e5, 1e5),),
+    "j1": ((-1e5, 1e5),),
+    "i0": ((-700.0, 700.0),),
+    "i1": ((-700.0, 700.0),),
+    "jv": (ORDER, ARGUMENT),
+    "iv": (ORDER, ARGUMENT),
+}
+# Odd functions whose references lose the sign of zero.
+UNSIGNED_ZERO = {"erfinv", "erfcinv", "i1", *SCALE}
+
 # The result may be either operand where they are +0 and -0: NumPy's vector code takes the second,
 # its scalar code the first.
 EITHER_ZERO = {"maximum", "minimum", "clip"}
@@ -149,10 +172,17 @@ def operands(case: Case) -> list[np.ndarray]:
     size = first_two[0].size
     columns = [a.ravel() for a in first_two]
     columns += [rng.choice(e, size) for e in edges[2:]]
-    return [
+    columns = [
         np.concatenate([c, random_values(d, 300, rng)])
         for c, d in zip(columns, case.dtypes, strict=True)
     ]
+    kept = np.ones(len(columns[0]), bool)
+    for column, (low, high) in zip(columns, TRUSTED.get(case.function.name, ()), strict=False):
+        kept &= (column >= low) & (column <= high)
+    if case.function.name == "iv":  # SciPy is wrong by 4 % next to the integral orders
+        order = columns[0].astype("float64")
+        kept &= (order == np.rint(order)) | (np.abs(order - np.rint(order)) > 1e-3)
+    return [np.resize(c[kept], max(60, kept.sum())) for c in columns]
 
 
 class Compiled:
@@ -219,7 +249,7 @@ def complaint(case: Case, arrays: list[np.ndarray], got: np.ndarray) -> str:
         wrong = differing(got, want, zeros=case.function.name not in EITHER_ZERO)
     else:
         wrong = ulps(got, want) > tolerance(case, arrays, want)
-        if case.function.name not in SCALE:  # the sign of a cancelled sum is its own matter
+        if case.function.name not in UNSIGNED_ZERO:
             wrong |= (want == 0) & (got == 0) & (np.signbit(got) != np.signbit(want))
     if not wrong.any():
         return ""
@@ -320,6 +350,6 @@ def test_the_comparison_notices_a_wrong_result() -> None:
     assert not complaint(inexact, arrays, np.where(np.isfinite(right), down, right))
     wrong = right.copy()
     wrong[k := int(np.flatnonzero(right == 1)[0])] += np.float32(4 * 2.0**-23)
-    assert f"instead of {right[k]!r}"[:12] in complaint(inexact, arrays, wrong)
+    assert "1.0000004768371582 instead of 1.0" in complaint(inexact, arrays, wrong)
     wrong = np.where(np.isinf(right), np.float32(np.finfo("float32").max), right)
     assert "instead of inf" in complaint(inexact, arrays, wrong)

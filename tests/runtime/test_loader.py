@@ -19,6 +19,7 @@ import pytest
 from harness import kernel, run_python
 
 from jitgraph import dtypes
+from jitgraph.config import config
 from jitgraph.errors import JitgraphError
 from jitgraph.runtime import _abi, _abi_build, loader
 from jitgraph.runtime.toolchain import Toolchain, compile_shared
@@ -289,7 +290,7 @@ def test_host_is_filled_once() -> None:
     assert host.ndarray_type == id(np.ndarray)
     assert list(host.descr)[: len(dtypes.NAMES)] == [id(np.dtype(n)) for n in dtypes.NAMES]
     assert list(host.descr)[len(dtypes.NAMES) :] == [0] * (16 - len(dtypes.NAMES))
-    assert host.pool == 0
+    assert host.parallel_min == config.parallel_threshold
 
 
 READER = """

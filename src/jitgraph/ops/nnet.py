@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
+from jitgraph.errors import ShapeError
 from jitgraph.graph import Apply, TensorType, Variable
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Op, Undefined, describe, here
 from jitgraph.ops import scalar as rules
@@ -251,7 +252,7 @@ class Pick(Op):
         x, labels = arrays
         check_label_range(labels, x.shape[1])
         if x.shape[0] != labels.shape[0]:
-            raise ValueError(f"{x.shape[0]} rows and {labels.shape[0]} labels")
+            raise ShapeError(f"{x.shape[0]} rows and {labels.shape[0]} labels")
         return (x[np.arange(x.shape[0]), labels],)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:

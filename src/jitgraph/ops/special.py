@@ -127,7 +127,8 @@ def _tri_gamma(x: Array) -> Array:
         right = _tri_gamma_right(np.where(left, 1 - wide, wide))
         sine = np.sin(np.pi * (wide - np.rint(wide)))
         value = np.where(left, (np.pi / sine) ** 2 - right, right)
-        value = np.where((wide <= 0) & (wide == np.rint(wide)), np.inf, value)
+        pole = (wide <= 0) & (wide == np.rint(wide)) & np.isfinite(wide)
+        value = np.where(pole, np.inf, value)
         return value.astype(x.dtype)
 
 
