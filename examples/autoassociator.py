@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 
-import jitgraph
-import jitgraph.tensor as T
 import numpy as np
 from datasets import digits
+
+import jitgraph
+import jitgraph.tensor as T
 
 SHADES = " .:-=+*#%@"
 

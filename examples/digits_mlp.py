@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import time
 
-import jitgraph
-import jitgraph.tensor as T
 import numpy as np
 from datasets import digits
+
+import jitgraph
+import jitgraph.tensor as T
 
 
 def layer(rng: np.random.RandomState, n_in: int, n_out: int, name: str):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import time
 
-import jitgraph
-import jitgraph.tensor as T
 import numpy as np
 from datasets import breast_cancer
+
+import jitgraph
+import jitgraph.tensor as T
 
 
 def build(features: int, rate: float, penalty: float):

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, Variable, toposort
 from jitgraph.ops import index, join, linalg, nnet, reduce, shape
 from jitgraph.ops.elementwise import Elementwise
@@ -206,7 +205,7 @@ def _(op: reduce.Reduce, b: Bounds, node: Apply, pairs: list[Pair], values: Any)
     n = int(np.prod([x.shape[a] for a in op.axes], dtype=np.int64))
     x = x.astype("float64")
     finite = np.isfinite(value)
-    if not finite.all() and (e.any() or n > 1 and not _plainly(x, op)):
+    if not finite.all() and (e.any() or (n > 1 and not _plainly(x, op))):
         raise Unsure
     if op.kind == "sum":
         size = np.abs(np.where(np.isfinite(x), x, 0)).sum(axis=op.axes)

@@ -51,7 +51,7 @@ def cflags(text: str) -> Iterator[None]:
 
 @contextmanager
 def fresh_cache() -> Iterator[None]:
-    """What is compiled here is neither taken from nor left to others: the code is not in the key."""
+    """What is compiled here is neither taken from others nor left to them."""
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache_module, "default_cache", lambda: Cache(directory))
         yield
@@ -151,7 +151,7 @@ def test_graphs_alone(seed: int) -> None:
     assert not found, report(graph, mode)
 
 
-# -- the same program, run otherwise ----------------------------------------------------------------
+# -- the same program, run otherwise --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", seeds(50_000, 25))
@@ -229,7 +229,7 @@ def test_another_compiler(batch: range) -> None:
         assert same_bits(got, want), f"output {k}"
 
 
-# -- wrong arguments ---------------------------------------------------------------------------------
+# -- wrong arguments ------------------------------------------------------------------------------
 
 
 def with_another_length(graph: Graph) -> list[np.ndarray] | None:
@@ -286,7 +286,7 @@ def test_wrong_lengths_are_the_same_errors(batch: range) -> None:
     assert raised > 2  # most changes are errors
 
 
-# -- the tester tested --------------------------------------------------------------------------------
+# -- the tester tested ----------------------------------------------------------------------------
 
 
 def found_by(graphs: Sequence[Graph], mode: Any) -> int:

@@ -25,7 +25,8 @@ a, b = T.TensorType("float64", (True, False))("a"), T.tensor3("b")
 k, n = T.lvector("k"), T.lscalar("n")
 
 INTERNAL = re.compile(
-    r"Elemwise|DimShuffle|segment|kernel|scalar_name|auto_\d|\bk\d_|cgen|/src/|\.py\", line|0x[0-9a-f]{6}"
+    r"Elemwise|DimShuffle|segment|kernel|scalar_name|auto_\d|\bk\d_|cgen|/src/|\.py\", line"
+    r"|0x[0-9a-f]{6}"
 )
 
 
@@ -42,7 +43,7 @@ def check_message(error: BaseException, line: int, *names: str) -> None:
     assert not INTERNAL.search(text), text
 
 
-# -- shapes: build, argument values, class, names that must appear -------------------------------
+# -- shapes: build, argument values, class, names that must appear --------------------------------
 
 M = np.ones
 SHAPES: dict[str, tuple[Callable[[], Any], dict[Any, Any], type[Exception], list[str]]] = {
@@ -123,7 +124,7 @@ def test_the_line_survives_the_fusion_of_twenty_ops() -> None:
     check_message(caught.value, line_of(wrong), "y", "2, 3", "2, 4")
 
 
-# -- while building ----------------------------------------------------------------------------------
+# -- while building -------------------------------------------------------------------------------
 
 BUILDING: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
     "and of floats": (lambda: u & v, TypeError, ["u", "v", "float64"]),
@@ -172,7 +173,7 @@ def test_building(name: str) -> None:
     assert not INTERNAL.search(text), text
 
 
-# -- making a function -----------------------------------------------------------------------------
+# -- making a function ----------------------------------------------------------------------------
 
 
 def test_missing_input() -> None:

@@ -48,8 +48,8 @@ class Smooth:
     def unary(self, v: Variable) -> Variable:
         functions = [
             T.exp, T.tanh, T.sin, T.cos, T.sqr, T.nnet.sigmoid, T.nnet.softplus, T.neg, T.arctan,
-            T.sinh, T.expm1, lambda w: T.log(w * w + 1.2), lambda w: T.sqrt(w * w + 0.7), lambda w: 1 / (w * w + 1),
-            lambda w: w**3, T.erf, lambda w: T.log1p(w * w),
+            T.sinh, T.expm1, T.erf, lambda w: T.log(w * w + 1.2), lambda w: T.sqrt(w * w + 0.7),
+            lambda w: 1 / (w * w + 1), lambda w: w**3, lambda w: T.log1p(w * w),
         ]  # fmt: skip
         return self.choice(functions)(self.tame(v))
 

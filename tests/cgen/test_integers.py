@@ -185,7 +185,7 @@ def test_a_wrong_value_is_noticed() -> None:
     assert wrapped(-(2**31) // -1, "int32") == -(2**31)
 
 
-# -- the state of the process ------------------------------------------------------------------------
+# -- the state of the process ---------------------------------------------------------------------
 
 
 def fp_state() -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from math_functions import MathFunction
-from ulp import NUMPY, TABLE, Loops, all_loops, compile_loops, native_march, sample
+from ulp import DEFAULT_CC, NUMPY, TABLE, Loops, all_loops, compile_loops, native_march, sample
 
 STRAIGHT = [name for name, f in TABLE.items() if f.vectorises]
 LEVELS = ["x86-64-v4", "x86-64-v3", "x86-64-v2"] if native_march().startswith("x86") else ["native"]
@@ -43,6 +43,7 @@ def test_bits_do_not_depend_on_the_position(loops: Loops, name: str, dtype: str)
     assert np.array_equal(one.view(integer), whole[: one.size].view(integer))
 
 
+@pytest.mark.skipif(DEFAULT_CC != "gcc", reason="the report of the vectoriser is gcc's own")
 @pytest.mark.parametrize("march", LEVELS)
 def test_gcc_vectorises_every_loop(tmp_path: Path, march: str) -> None:
     """gcc names the source line of each loop it vectorised; every loop must be named."""

@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # for python -m tests.
 import special_functions  # noqa: F401  (adds to TABLE)
 from math_functions import TABLE, MathFunction
 
+from jitgraph.runtime.toolchain import find_toolchain
+
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 FLAGS = (
     "-O3",
@@ -108,12 +110,24 @@ class Loops:
         getattr(self.lib, f"loop_{name}_{dtype}")(*pointers, arrays[-1].size)
 
 
+# The compiler of the tests: gcc or clang where there is one, else the one that pip installs.
+DEFAULT_CC = next((cc for cc in ("gcc", "clang") if shutil.which(cc)), "zig")
+
+
+def compiler_command(cc: str, march: str) -> list[str]:
+    """The compiler with the flags of generated code for one level of the instruction set."""
+    if cc != "zig":
+        return [cc, *compiler_flags(march), "-shared"]
+    tools = find_toolchain(target=march)
+    return [*tools.argv, *tools.flags]
+
+
 def compile_loops(
     functions: Iterable[MathFunction],
     folder: Path,
     *,
     march: str | None = None,
-    cc: str = "gcc",
+    cc: str = DEFAULT_CC,
     dtypes: Sequence[str] = ("f64", "f32"),
     include: Path = CSRC,
     extra: Sequence[str] = (),
@@ -125,13 +139,11 @@ def compile_loops(
     source, library = folder / "loops.c", folder / "loops.so"
     source.write_text(loop_source(functions, dtypes))
     command = [
-        cc,
-        *compiler_flags(march),
+        *compiler_command(cc, march),
         *extra,
         "-Wall",
         "-Wextra",
         "-Werror",
-        "-shared",
         f"-I{include}",
         str(source),
         "-o",
@@ -319,11 +331,7 @@ def compile_screen(f: MathFunction, dtype: str, folder: Path) -> tuple[cffi.FFI,
     (folder / "screen.c").write_text(text)
     subprocess.run(
         [
-            "gcc",
-            "-O2",
-            "-std=gnu11",
-            "-fPIC",
-            "-shared",
+            *compiler_command(DEFAULT_CC, native_march()),
             str(folder / "screen.c"),
             "-o",
             str(folder / "screen.so"),
@@ -353,7 +361,7 @@ def long_run(
     *,
     march: str | None = None,
     exhaustive: bool = False,
-    cc: str = "gcc",
+    cc: str = DEFAULT_CC,
 ) -> Worst:
     """Screen many points in C, confirm the worst of every block with MPFR."""
     with tempfile.TemporaryDirectory() as name:
@@ -390,7 +398,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=["f64", "f32"], action="append")
     parser.add_argument("--n", type=int, default=100_000)
     parser.add_argument("--march", help="x86-64-v2, x86-64-v3, ...; default: this machine's level")
-    parser.add_argument("--cc", default="gcc")
+    parser.add_argument("--cc", default=DEFAULT_CC)
     parser.add_argument("--exhaustive", action="store_true", help="all 2^32 float32 values")
     options = parser.parse_args(argv)
     names = list(TABLE) if options.names == ["all"] else options.names

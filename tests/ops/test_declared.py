@@ -65,8 +65,9 @@ SCALE = {
     "j1": lambda x: np.ones_like(x),
     "jv": lambda v, x: np.ones_like(x),
 }
-# Where the reference is to be trusted, per operand. Outside, SciPy's own errors are larger than what
-# is compiled (j0 at 1e16, iv at infinity, erfcinv of subnormal numbers, 0 times inf in gammal);
+# Where the reference is to be trusted, per operand. Outside, SciPy's own errors are larger than
+# those of the compiled functions (j0 at 1e16, iv at infinity, erfcinv of subnormal numbers, 0 times
+# inf in gammal);
 # tests/csrc compares these functions with MPFR and mpmath instead.
 SHAPE, ARGUMENT = (0.1, 100.0), (1e-3, 150.0)
 ORDER = (0.5, 50.0)

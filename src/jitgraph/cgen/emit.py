@@ -217,9 +217,9 @@ def bare(text: str) -> str:
 def _atoms(s: Any) -> Iterable[Atom]:
     if isinstance(s, Let) and isinstance(s.value, Call):
         yield from s.value.operands
-    elif isinstance(s, Let) and isinstance(s.value, (Ref, Number)):
-        yield s.value
-    elif isinstance(s, (Store, AccumulateAt, Accumulate)):
+    elif (isinstance(s, Let) and isinstance(s.value, (Ref, Number))) or isinstance(
+        s, (Store, AccumulateAt, Accumulate)
+    ):
         yield s.value
 
 

@@ -18,7 +18,6 @@ from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import Subtensor
 from jitgraph.ops.shape import ShapeI, known_int
 
-
 # A dearer scalar is left to a loop, which is divided where it grows too long for the compiler.
 LARGEST_SCALAR = 64
 

@@ -266,9 +266,7 @@ class Segment:
                 name = f"{self.prefix}{number}_{kernel_label(item)}"
                 lowering = ClusterLowering(item, self.lengths, self.buffers, name, needed)
                 kernel = schedule(lowering.run())
-                self.kernels[number] = replace(
-                    kernel, comment=kernel_comment(item, self, kernel)
-                )
+                self.kernels[number] = replace(kernel, comment=kernel_comment(item, self, kernel))
         used = {b.name for k in self.kernels.values() for b in k.buffers}
         used |= {
             self.buffers[v].name

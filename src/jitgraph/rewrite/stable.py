@@ -173,6 +173,7 @@ ERROR_FUNCTION = [
     _law("erfc(-x) + -1 -> erf(x)", erfc(-X) + -1, erf(X), "local_erf_neg_minus_one"),
 ]
 
+
 # 0 * inf and 0 * nan in a branch that is masked out must not reach the result.
 def _is_not_input(name: str) -> Condition:
     """The operand is a constant, or computed and so perhaps infinite or nan where it is masked.
