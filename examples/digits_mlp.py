@@ -60,9 +60,8 @@ def main(epochs: int = 30, hidden: int = 64, batch: int = 32, quiet: bool = Fals
     for epoch in range(epochs):
         cost = np.mean([train(k) for k in range(batches)])
         if not quiet and (epoch % 5 == 0 or epoch == epochs - 1):
-            print(
-                f"epoch {epoch:3d}   cost {cost:.4f}   test error {test(data.x_test, data.y_test):.4f}"
-            )
+            error = float(test(data.x_test, data.y_test))
+            print(f"epoch {epoch:3d}   cost {cost:.4f}   test error {error:.4f}")
     seconds = time.perf_counter() - started
     accuracy = 1.0 - float(test(data.x_test, data.y_test))
     print(

@@ -220,8 +220,9 @@ class Function:
             except (TypeError, ValueError) as error:
                 where = i.variable.where
                 raise type(error)(
-                    f"Bad input argument{self._argument_name(i)} to jitgraph function{self._named()}"
-                    f" at index {k} (0-based).{f' ({where})' if where else ''}\n{error}"
+                    f"Bad input argument{self._argument_name(i)} to jitgraph function"
+                    f"{self._named()} "
+                    f"at index {k} (0-based).{f' ({where})' if where else ''}\n{error}"
                 ) from None
             result.append(array.view(np.ndarray) if type(array) is not np.ndarray else array)
         return tuple(result)

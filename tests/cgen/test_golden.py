@@ -206,14 +206,17 @@ def test_there_are_no_other_files() -> None:
 COMPILERS = [c for c in ("gcc", "clang") if shutil.which(c)] or ["zig"]
 
 
+def argv(compiler: str) -> tuple[str, ...]:
+    return find_toolchain().argv if compiler == "zig" else (compiler,)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_files_compile_without_a_warning(compiler: str, tmp_path: Path) -> None:
     flags = ["-std=gnu11", "-O1", "-fwrapv", "-ffp-contract=off", "-fPIC", f"-I{ROOT / 'csrc'}"]
     warnings = ["-Wall", "-Wextra", "-Werror"]
     complaints = []
     for path in sorted(GOLDEN.glob("*.c")):
-        argv = find_toolchain().argv if compiler == "zig" else (compiler,)
-        command = [*argv, *flags, *warnings, "-c", str(path), "-o", str(tmp_path / "x.o")]
+        command = [*argv(compiler), *flags, *warnings, "-c", str(path), "-o", str(tmp_path / "x.o")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             complaints.append(f"{path.name}: {done.stderr[:400]}")
@@ -333,7 +336,7 @@ def test_names_stay_in_comments(tmp_path: Path) -> None:
         (tmp_path / f"{k}.c").write_text(text)
     for compiler in COMPILERS:
         files = sorted(map(str, tmp_path.glob("*.c")))
-        command = [compiler, "-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+        command = [*argv(compiler), "-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
         done = subprocess.run(
             [*command, "-Wtrigraphs", f"-I{ROOT / 'csrc'}", *files], capture_output=True, text=True
         )

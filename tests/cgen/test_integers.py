@@ -167,6 +167,20 @@ def report() -> str:
     return done.stdout
 
 
+def test_clip_by_a_narrow_upper_bound() -> None:
+    """x < 1 ? 1 : (x > y ? y : x) with y in {0, 1}, which an optimiser may take for a clamp."""
+    x, y = variable("int64", "x"), TensorType("bool", (False,))("y")
+    f = jitgraph.function([x, y], T.clip(x, 1, y))
+    assert f([1, 1, 5, 5, 0, 0], [False, True, False, True, False, True]).tolist() == [
+        0,
+        1,
+        0,
+        1,
+        1,
+        1,
+    ]
+
+
 def test_no_signal(report: str) -> None:
     assert report.endswith("end\n")
 

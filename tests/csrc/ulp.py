@@ -119,7 +119,7 @@ def compiler_command(cc: str, march: str) -> list[str]:
     if cc != "zig":
         return [cc, *compiler_flags(march), "-shared"]
     tools = find_toolchain(target=march)
-    return [*tools.argv, *tools.flags]
+    return [*tools.argv, *tools.flags, "-fvisibility=default"]
 
 
 def compile_loops(

@@ -270,7 +270,7 @@ class Builder:
         ]
         if missing:
             return missing
-        # NumPy fills with start + i * delta, where delta is what start + step rounds to, minus start.
+        # NumPy fills with start + i * delta, where delta is fl(start + step) - start.
         a, b = (self.convert(self._memo[(w, ())], dtype) for w in (start, step))
         second = self.call("add", (a, b), dtype)
         delta = self.call("sub", (second, a), dtype)

@@ -108,7 +108,7 @@ class Emitter:
             return poly_text(v.value)
         if isinstance(v, Call):
             text = v.function.template(tuple(a.dtype for a in v.operands), v.dtype)
-            for k, a in enumerate(v.operands):
+            for k in range(len(v.operands)):
                 text = text.replace(f"{{{k}}}", f"\x00{k}\x00")
             for k, a in enumerate(v.operands):
                 text = text.replace(f"\x00{k}\x00", self.atom(a))
@@ -215,12 +215,11 @@ def bare(text: str) -> str:
 
 
 def _atoms(s: Any) -> Iterable[Atom]:
-    if isinstance(s, Let) and isinstance(s.value, Call):
-        yield from s.value.operands
-    elif (isinstance(s, Let) and isinstance(s.value, (Ref, Number))) or isinstance(
-        s, (Store, AccumulateAt, Accumulate)
-    ):
-        yield s.value
+    value = getattr(s, "value", None)
+    if isinstance(value, Call):
+        yield from value.operands
+    elif isinstance(value, (Ref, Number)):
+        yield value
 
 
 def _count_uses(body: Sequence[Any]) -> dict[str, int]:

@@ -158,9 +158,8 @@ class EntryEmitter:
             align = 512 if work == "1" else 1
             self.out("{")
             self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
-            self.out(
-                f"    jg_parallel_for(host->pool, {extent}, {align}, {least}, {kernel.name}_range, &k);"
-            )
+            call = f"{extent}, {align}, {least}, {kernel.name}_range, &k"
+            self.out(f"    jg_parallel_for(host->pool, {call});")
             self.out("}")
         else:
             self._call_chunks(kernel, loop, extent, args)
@@ -426,8 +425,8 @@ def emit_library(segments: Sequence[Segment]) -> str:
     entry = (
         f"\nJG_EXPORT {head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,\n"
         f"                           void *scratch, int64_t *info);\n"
-        f"{head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,\n"
-        f"{' ' * len(head)}int64_t *info)\n{{\n"
+        f"{head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,"
+        f" void *scratch,\n{' ' * len(head)}int64_t *info)\n{{\n"
         f"    switch (segment) {{\n{cases}    default: return -1;\n    }}\n}}\n"
     )
     return "\n".join(lines) + "\n\n" + "\n".join(bodies) + entry

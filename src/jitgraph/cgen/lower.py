@@ -94,7 +94,7 @@ class ClusterLowering:
         )
 
     def _is_chunked(self) -> bool:
-        """Whether some reduction runs over everything, so that parts of it are folded at the end."""
+        """Whether some reduction runs over everything, so that its parts are folded at the end."""
         roots = list(self.cluster.roots())
         whole = [
             r for r in roots if r.axes and r.is_suffix and self._is_top(r.space, r.first_reduced)

@@ -131,7 +131,7 @@ def _product_of_others(x: Variable, axes: Sequence[int], acc_dtype: str) -> Vari
 
 
 class ArgReduce(Op):
-    """Position (int64) of the first maximum or minimum, in C order over `axes`; nan counts as extremal."""
+    """Position (int64) of the first extremum, in C order over `axes`; nan counts as one."""
 
     __props__ = ("kind", "axes")
 

@@ -1,4 +1,4 @@
-"""Ops about shape: reading it, permuting and inserting axes, reshaping, and arrays made to a shape."""
+"""Ops about shape: reading it, moving axes, reshaping, and arrays made to a shape."""
 
 from __future__ import annotations
 
@@ -375,7 +375,8 @@ class Rebroadcast(Op):
         for axis, (fixed_to_one, n) in enumerate(zip(self.pattern, x.shape, strict=True)):
             if fixed_to_one and n != 1:
                 raise ShapeError(
-                    f"Dimension {axis} in Rebroadcast's input was supposed to be 1 (got {n} instead)"
+                    f"Dimension {axis} in Rebroadcast's input was supposed to be 1 "
+                    f"(got {n} instead)"
                 )
         return (x.copy(),)
 
@@ -510,7 +511,7 @@ class ARange(Op):
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         from jitgraph.ops.arithmetic import cast, ceil, maximum
 
-        start, stop, step = node.inputs
+        stop = node.inputs[1]
         known = [known_int(v) if v.type.dtype in dtypes.INTEGERS else None for v in node.inputs]
         if known[0] == 0 and known[2] == 1:
             return [(maximum(cast(stop, "int64"), np.int64(0)),)]

@@ -97,7 +97,7 @@ _default_limit = 0
 
 
 def limit() -> int:
-    """Bytes the pool may keep: `config.memory_pool`, by default an eighth of the machine's memory."""
+    """Bytes the pool may keep: `config.memory_pool`, by default an eighth of the memory."""
     global _default_limit
     chosen = int(config.memory_pool)
     if chosen >= 0:

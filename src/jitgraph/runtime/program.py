@@ -36,7 +36,7 @@ class CheckFailed(Exception):
 
 
 class Workspace:
-    """Scratch memory and the exchange array of one call; calls from several threads have their own."""
+    """Scratch memory and the exchange array of one call; calls at the same time have their own."""
 
     __slots__ = ("array", "info", "pointer")
 
