@@ -80,6 +80,10 @@ class Graphs:
         x = T.matrix("x")
         return [x], [T.nnet.softmax(x)]
 
+    def softmax_and_logsoftmax(self) -> Any:
+        x = T.matrix("x")
+        return [x], [T.nnet.logsoftmax(x), T.nnet.softmax(x)]
+
     def logsumexp_rows(self) -> Any:
         x = T.matrix("x")
         return [x], [logsumexp(x, 1)]

@@ -16,6 +16,7 @@ from jitgraph.cgen.fuse import (
     LabelCheck,
     Product,
     Root,
+    Stage,
     is_view,
     loop_index,
     materialised,
@@ -245,7 +246,10 @@ class Segment:
             return
         if any(not same for _, _, same in uses):
             return
-        for heir in item.stages[last].roots:
+        # Whoever reads v last in the loop body may overwrite it, and who comes after that.
+        stage = item.stages[last]
+        readers = [k for k, r in enumerate(stage.roots) if self._root_reads(stage, r, v)]
+        for heir in stage.roots[max(readers, default=0) :]:
             other = self.buffers[heir.variable]
             if (
                 heir.axes is None
@@ -258,6 +262,15 @@ class Segment:
                 taken.add(other.name)
                 self.buffers[v] = other
                 return
+
+    def _root_reads(self, stage: Stage, root: Root, v: Variable) -> bool:
+        index = loop_index(stage.space)
+        builder = Builder(self.lengths, self.buffers, _counter())
+        builder.produced = {
+            r.variable: index for r in stage.roots if r.axes is None and r.place is None
+        }
+        builder.value(root.source, index)
+        return any(w is v for w, _ in builder.reads)
 
     def _lower(self) -> None:
         needed = set(self.outputs) | set(self.readers)

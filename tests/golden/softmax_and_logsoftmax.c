@@ -1,0 +1,117 @@
+#define JG_POOL_IMPLEMENTATION
+#include "jg_abi.h"
+#include "jg_exp.h"
+#include "jg_log.h"
+#include "jg_pool.h"
+#include "jg_reduce.h"
+
+// s0 = max(a0, axis=[1])   (test_golden.py)
+// z1 = exp(a0 - s0)
+// s2 = sum(z1, axis=[1])
+// z0 = (a0 - s0) - log(s2)
+// z1 = z1 / s2
+// a0: x float64[n0,n1]  s0: float64[n0]  z1: float64[n0,n1]  s2: float64[n0]  z0: float64[n0,n1]
+static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
+                                        const double *restrict a0, double *restrict s0,
+                                        double *restrict z1, double *restrict s2,
+                                        double *restrict z0)
+{
+    for (int64_t i = begin; i < end; i++) {
+        double max1 = -__builtin_inf();
+        for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
+            const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
+            double max1_part[JG_BLOCK];
+            for (int64_t j = j0; j < j1; j++) {
+                const double t0 = a0[i*n1 + j];
+                max1_part[j - j0] = t0;
+            }
+            max1 = JG_LARGER(max1, jg_block_max_f64(max1_part, j1 - j0));
+        }
+        s0[i] = max1;
+        double sum6 = 0.0;
+        for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
+            const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
+            double sum6_part[JG_BLOCK];
+            for (int64_t j = j0; j < j1; j++) {
+                const double t4 = a0[i*n1 + j] - s0[i];
+                const double t5 = jg_exp_f64(t4);
+                z1[i*n1 + j] = t5;
+                sum6_part[j - j0] = t5;
+            }
+            sum6 += jg_block_sum_f64(sum6_part, j1 - j0);
+        }
+        s2[i] = sum6;
+        for (int64_t j = 0; j < n1; j++) {
+            const double t9 = a0[i*n1 + j] - s0[i];
+            const double t10 = s2[i];
+            const double t11 = jg_log_f64(t10);
+            z0[i*n1 + j] = t9 - t11;
+            z1[i*n1 + j] = z1[i*n1 + j] / t10;
+        }
+    }
+}
+
+struct k0_max_exp_sum_sub_true_div_args {
+    int64_t n1;
+    const double *a0;
+    double *s0;
+    double *z1;
+    double *s2;
+    double *z0;
+};
+
+static void k0_max_exp_sum_sub_true_div_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_max_exp_sum_sub_true_div_args *k = arg;
+    k0_max_exp_sum_sub_true_div(begin, end, k->n1, k->a0, k->s0, k->z1, k->s2, k->z0);
+}
+
+static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
+                         int64_t *info)
+{
+    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    if (!in0) {
+        info[1] = 0;
+        return JG_ARGUMENT;
+    }
+    const double *a0 = (const double *)in0->data;
+    const int64_t n0 = in0->dim[0];
+    const int64_t n1 = in0->dim[1];
+    if (n1 <= 0) {
+        info[1] = 0, info[2] = n1, info[3] = 0;
+        return JG_CHECK;
+    }
+    const int64_t s0_at = 0;
+    const int64_t s2_at = s0_at + jg_round_up(8 * (n0));
+    const int64_t need = s2_at + jg_round_up(8 * (n0));
+    const int64_t out0[] = {n0, n1};
+    const int64_t out1[] = {n0, n1};
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0) || !jg_output_fits(host, outs, 1, 2, out1)) {
+        info[4] = need;
+        info[5] = out0[0];
+        info[6] = out0[1];
+        info[7] = out1[0];
+        info[8] = out1[1];
+        return JG_PLAN;
+    }
+    double *z0 = (double *)jg_output(host, outs, 0);
+    double *z1 = (double *)jg_output(host, outs, 1);
+    double *s0 = (double *)(scratch + s0_at);
+    double *s2 = (double *)(scratch + s2_at);
+    {
+        struct k0_max_exp_sum_sub_true_div_args k = {n1, a0, s0, z1, s2, z0};
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_max_exp_sum_sub_true_div_range, &k);
+    }
+    return JG_OK;
+}
+
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    switch (segment) {
+    case 0: return segment_0(host, args, outs, scratch, info);
+    default: return -1;
+    }
+}
