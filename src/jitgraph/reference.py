@@ -26,7 +26,7 @@ def check_stretching(node: Apply, arrays: Sequence[Any]) -> None:
             wanted: Sequence[int] = np.broadcast_shapes(*(a.shape for a in arrays))
         except ValueError:
             shapes = " and ".join(str(a.shape) for a in arrays)
-            raise ShapeError(f"{op.name}: lengths differ: {shapes}") from None
+            raise ShapeError(f"{op.name}: the shapes {shapes} do not match") from None
         operands = list(zip(node.inputs, arrays, strict=True))
     elif isinstance(op, Alloc):
         wanted = [int(n) for n in arrays[1:]]
