@@ -211,7 +211,10 @@ COMPILERS = [c for c in ("gcc", "clang") if shutil.which(c)] or ["zig"]
 
 
 def argv(compiler: str) -> tuple[str, ...]:
-    return find_toolchain().argv if compiler == "zig" else (compiler,)
+    if compiler != "zig":
+        return (compiler,)
+    # It adds arguments of its own, which the compiler inside does not use.
+    return (*find_toolchain().argv, "-Wno-unused-command-line-argument")
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -339,12 +342,11 @@ def test_names_stay_in_comments(tmp_path: Path) -> None:
         assert all(c == "\n" or c.isprintable() for c in comments), name[:40]
         (tmp_path / f"{k}.c").write_text(text)
     for compiler in COMPILERS:
-        files = sorted(map(str, tmp_path.glob("*.c")))
-        command = [*argv(compiler), "-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
-        done = subprocess.run(
-            [*command, "-Wtrigraphs", f"-I{ROOT / 'csrc'}", *files], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[:1000]
+        command = [*argv(compiler), "-std=gnu11", "-O0", "-Wall", "-Wextra", "-Werror"]
+        command += ["-Wtrigraphs", f"-I{ROOT / 'csrc'}", "-c", "-o", str(tmp_path / "x.o")]
+        for file in sorted(map(str, tmp_path.glob("*.c"))):
+            done = subprocess.run([*command, file], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[:1000]
 
 
 def test_names_and_lines_are_not_in_the_key() -> None:

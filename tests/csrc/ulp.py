@@ -118,6 +118,9 @@ def compiler_command(cc: str, march: str) -> list[str]:
     """The compiler with the flags of generated code for one level of the instruction set."""
     if cc != "zig":
         return [cc, *compiler_flags(march), "-shared"]
+    if not march:  # what the compiler does by itself
+        own = ["-fno-sanitize=undefined", "-shared"]
+        return [*find_toolchain().argv, *compiler_flags(march), *own]
     tools = find_toolchain(target=march)
     return [*tools.argv, *tools.flags, "-fvisibility=default"]
 
