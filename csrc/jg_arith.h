@@ -98,6 +98,29 @@ JG_UNSIGNED_POWER(u16, uint16_t)
 JG_UNSIGNED_POWER(u32, uint32_t)
 JG_UNSIGNED_POWER(u64, uint64_t)
 
+/* Integers as floats, by way of their halves, each exact: the compiler must not find that x was made
+ * by cutting a float, and give that float instead. One rounding, as in a plain conversion. */
+static inline double jg_f64_of_i32(int32_t x)
+{
+    return (double)(x >> 16) * 65536.0 + (double)(x & 0xffff);
+}
+static inline float jg_f32_of_i32(int32_t x)
+{
+    return (float)(x >> 16) * 65536.0f + (float)(x & 0xffff);
+}
+static inline double jg_f64_of_i64(int64_t x)
+{
+    return (double)(x >> 32) * 4294967296.0 + (double)(x & 0xffffffff);
+}
+/* From 2^53 on, the bits that double would drop are joined into one, so that the second rounding
+ * still sees on which side of a tie they lie. */
+static inline float jg_f32_of_i64(int64_t x)
+{
+    const int64_t joined = (x | ((x & 2047) + 2047)) & ~(int64_t)2047;
+    const int large = x >= (int64_t)1 << 53 || x <= -((int64_t)1 << 53);
+    return (float)jg_f64_of_i64(large ? joined : x);
+}
+
 /* A float as uint64: values from 2^63 on are moved into the range of the signed conversion. */
 static inline uint64_t jg_to_u64(double x)
 {

@@ -605,12 +605,12 @@ def _smaller(graph: Graph, outputs: list[Variable], cut: dict[Variable, Variable
     given = graph.given()
     for old, new in cut.items():
         given[new] = known.of(old)[0]
-    outputs = rebuild(outputs, cut)
-    needed = set(ancestors(outputs))
-    inputs = [v for v in given if v in needed]
     try:
+        outputs = rebuild(outputs, cut)
+        needed = set(ancestors(outputs))
+        inputs = [v for v in given if v in needed]
         return Graph(graph.seed, inputs, [given[v] for v in inputs], outputs, graph.rewritten)
-    except Unsure:
+    except (Unsure, TypeError, ValueError):  # without what was cut away, marks of axes are lost
         return None
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,6 +144,13 @@ def test_optimised_code(batch: range) -> None:
     assert_right([random_graph(s, sizes(s)) for s in batch], "FAST_RUN")
 
 
+@pytest.mark.parametrize("batch", seeds(35_000, 75))
+def test_optimised_code_and_extreme_values(batch: range) -> None:
+    """What an optimiser may take for granted of signed zeros, nan and integers shows here."""
+    graphs = [random_graph(s, sizes(s), rewritten=False, extreme=True) for s in batch]
+    assert_right(graphs, AS_WRITTEN)
+
+
 @pytest.mark.parametrize("seed", range(40_000, 40_000 + int(150 * max(1, SCALE))))
 def test_graphs_alone(seed: int) -> None:
     """The flags of users, one graph in a function, all rewrites on even seeds."""
@@ -227,6 +237,41 @@ def test_another_compiler(batch: range) -> None:
     assert second.compile_report()["entry"] != first.compile_report()["entry"]
     for k, (got, want) in enumerate(zip(second(*arguments), first(*arguments), strict=True)):
         assert same_bits(got, want), f"output {k}"
+
+
+@pytest.mark.parametrize("batch", seeds(75_000, 25))
+def test_reference_mode(batch: range) -> None:
+    """`mode='reference'` is the very evaluation that everything else is compared with."""
+    graphs = [random_graph(s, sizes(s), rewritten=False) for s in batch]
+    results = compiled(graphs, "reference")(*(a for g in graphs for a in g.values))
+    wanted = [a for g in graphs for a in g.expected]
+    for got, want in zip(results, wanted, strict=True):
+        assert same_bits(got, want)
+
+
+def run_sanitised() -> None:
+    """In a child process: undefined behaviour ends it with a signal."""
+    with cflags("-O1 -fsanitize=undefined -fsanitize-undefined-trap-on-error"):
+        for first in range(76_000, 76_100, BATCH):
+            graphs = [
+                random_graph(s, sizes(s), rewritten=False, extreme=s % 2 == 0)
+                for s in range(first, first + BATCH)
+            ]
+            assert_right(graphs, AS_WRITTEN)
+    print("clean")
+
+
+def test_no_undefined_behaviour() -> None:
+    here = Path(__file__).parent
+    search = f"{here}:{here.parent}:{Path(jitgraph.__file__).parents[1]}"
+    done = subprocess.run(
+        [sys.executable, "-c", "import test_differential; test_differential.run_sanitised()"],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stdout.endswith("clean\n"), done.stderr[-2000:]
 
 
 # -- wrong arguments ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from values import boundary_values, random_values
+from values import boundary_values, random_values, same_bits
 
 import jitgraph
 import jitgraph.tensor as T
@@ -179,6 +179,32 @@ def test_clip_by_a_narrow_upper_bound() -> None:
         1,
         1,
     ]
+
+
+@pytest.mark.parametrize("source", ["float32", "float64"])
+@pytest.mark.parametrize("target", ["int32", "int64"])
+def test_a_float_that_was_an_integer(source: str, target: str) -> None:
+    """float(int(x)) is 0.0 for -0.5, and the wrapped number beyond the integers: no trunc(x)."""
+    x = variable(source, "x")
+    values = np.array([-0.5, 0.5, -0.0, -7.9, 3e9, -3e9, 1e19, np.nan, np.inf], source)
+    f = jitgraph.function([x], [x.astype(target).astype(d) for d in ("float32", "float64")])
+    with np.errstate(all="ignore"):
+        whole = np.repeat(values, 2)[::2].astype(target)
+    for got in f(values):
+        assert same_bits(got, whole.astype(got.dtype))
+
+
+def test_integers_are_rounded_to_float_once() -> None:
+    """The conversion of integers that may come from floats, for integers that do not."""
+    x, y = variable("float64", "x"), variable("int64", "y")
+    rng = np.random.default_rng(3)
+    halfway = (rng.integers(-(2**24), 2**24, 3000) * 2 + 1) * 2 ** rng.integers(28, 38, 3000)
+    values = np.concatenate([halfway + d for d in (-2, -1, 0, 1, 2)])
+    values = np.concatenate([values, random_values("int64", 3000, rng), boundary_values("int64")])
+    chosen = T.switch(T.gt(x, 0), x.astype("int64"), y)
+    f = jitgraph.function([x, y], [chosen.astype("float32"), chosen.astype("float64")])
+    for got in f(np.full(len(values), -1.0), values):
+        assert same_bits(got, values.astype(got.dtype))
 
 
 def test_no_signal(report: str) -> None:

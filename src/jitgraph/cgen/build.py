@@ -8,6 +8,7 @@ axes, ranges) cost nothing but index arithmetic.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,19 @@ VIEWS = (DimShuffle, Subtensor, Rebroadcast, SpecifyShape, Alloc, ARange, Pick, 
 GATHERS = (Pick, AdvancedSubtensor)
 
 
+# gcc takes (double)(int32_t)x for trunc(x), which is -0.0 for -0.5 and 3e9 for 3e9. So an integer
+# that a float was cut to is made a float again by arithmetic that it does not see through.
+_FROM_CUT = {
+    (target, source): replace(
+        FUNCTIONS[f"cast{{{target}}}"],
+        c=f"jg_{dtypes.TAGS[target]}_of_{dtypes.TAGS[source]}({{0}})",
+        header="jg_arith.h",
+    )
+    for target in ("float32", "float64")
+    for source in ("int32", "int64")
+}
+
+
 def number(value: Any, dtype: str) -> Number:
     """A literal of `dtype`, converted as a cast would."""
     with np.errstate(all="ignore"):
@@ -80,6 +94,7 @@ class Builder:
         self.reads: list[tuple[Variable, Index]] = []
         self.headers: set[str] = set()
         self._memo: dict[Any, Atom] = {}
+        self._cut: set[str] = set()  # integers that may have been cut from floats
 
     def let(self, value: Value, dtype: str) -> Atom:
         known = self._memo.get(value)
@@ -125,6 +140,7 @@ class Builder:
             symbol = self.lengths.scalar(v)
             if symbol is not None:
                 self._memo[(v, index)] = Ref(symbol.name, symbol.dtype)
+                self._cut.add(symbol.name)
                 return []
         if isinstance(node.op, Elementwise):
             return self._elementwise(node, v, index)
@@ -136,7 +152,10 @@ class Builder:
 
     def load(self, v: Variable, buffer: Buffer, index: Index) -> Atom:
         self.reads.append((v, index))
-        return self.let(Load(buffer, buffer.address(index), buffer.dtype), buffer.dtype)
+        atom = self.let(Load(buffer, buffer.address(index), buffer.dtype), buffer.dtype)
+        if buffer.kind != "in" and isinstance(atom, Ref):
+            self._cut.add(atom.name)  # another loop of the same C function may have cut it
+        return atom
 
     def length_atom(self, length: Length) -> Atom:
         length = self.lengths.find(length)
@@ -177,9 +196,16 @@ class Builder:
 
     def call(self, name: str, operands: tuple[Atom, ...], dtype: str) -> Atom:
         function = FUNCTIONS[name]
+        cut = any(isinstance(a, Ref) and a.name in self._cut for a in operands)
+        if cut and (dtype, operands[0].dtype) in _FROM_CUT and name == f"cast{{{dtype}}}":
+            function = _FROM_CUT[dtype, operands[0].dtype]
         if function.header:
             self.headers.update(function.headers(operands[0].dtype))
-        return self.let(Call(function, operands, dtype), dtype)
+        result = self.let(Call(function, operands, dtype), dtype)
+        cuts = name.startswith("cast{") and operands[0].dtype in dtypes.FLOATS
+        if isinstance(result, Ref) and dtype in ("int32", "int64") and (cut or cuts):
+            self._cut.add(result.name)
+        return result
 
     def convert(self, atom: Atom, dtype: str) -> Atom:
         if atom.dtype == dtype:
