@@ -85,3 +85,17 @@ def large_constants(outputs: Sequence[Variable], inputs: Sequence[Variable]) -> 
         if isinstance(v, Constant) and v.data.size > LARGEST_WRITTEN:
             found.setdefault(v)
     return list(found)
+
+
+def own_memory(outputs: Sequence[Variable]) -> list[Variable]:
+    """Outputs as distinct computed values: leaves and repetitions are copied by the program."""
+    from jitgraph.ops.arithmetic import identity
+
+    seen: set[Variable] = set()
+    result = []
+    for v in outputs:
+        if isinstance(v.type, TensorType) and (v.owner is None or v in seen):
+            v = identity.make_node(v).outputs[0]
+        seen.add(v)
+        result.append(v)
+    return result

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.canonical import graph_text, large_constants
+from jitgraph.canonical import graph_text, large_constants, own_memory
 from jitgraph.graph import Constant, TensorType, Variable
 from jitgraph.op import from_token
 from jitgraph.runtime.program import CompiledStep, Program, PythonStep
@@ -54,20 +54,6 @@ def code_digest() -> str:
     import hashlib
 
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def own_memory(outputs: Sequence[Variable]) -> list[Variable]:
-    """Outputs as distinct computed values: leaves and repetitions are copied by the program."""
-    from jitgraph.ops.arithmetic import identity
-
-    seen: set[Variable] = set()
-    result = []
-    for v in outputs:
-        if isinstance(v.type, TensorType) and (v.owner is None or v in seen):
-            v = identity.make_node(v).outputs[0]
-        seen.add(v)
-        result.append(v)
-    return result
 
 
 def plan_graph(
@@ -116,7 +102,7 @@ def compile_graph(
         made["plan"] = plan
         metadata = plan.metadata()
         metadata["constants"] = [_reference_to(c, given) for c in constants]
-        if not any(s["kind"] == "c" for s in metadata["steps"]):
+        if not has_c(metadata):
             raise _NothingToCompile(Entry(key, metadata, "", b"", "none"))
         with _timed(report, "emit"):
             return plan.c_source(), metadata
@@ -160,25 +146,17 @@ def _assemble(
     from jitgraph.runtime.threads import ensure_pool
 
     metadata = entry.metadata
-    steps: list[CompiledStep | PythonStep] = []
-    lib: Any = None
+    ops: list[Any] = []
     with _timed(report, "load"):
-        if any(s["kind"] == "c" for s in metadata["steps"]):
+        lib: Any = None
+        if has_c(metadata):
             lib = load(entry.object_bytes, entry.key)
             if '"jg_blas.h"' in entry.c_source:
                 attach_blas()
             if "JG_POOL_IMPLEMENTATION" in entry.c_source:
                 ensure_pool(lib, host())
-        ops: list[Any] = []
-        for s in metadata["steps"]:
-            if s["kind"] == "c":
-                steps.append(CompiledStep(lib, host(), s))
-            else:
-                op = from_token(s["op"])
-                steps.append(PythonStep(op.evaluate, s, len(ops)))
-                ops.append(op)
-    literals = {k: _literal(*value) for k, *value in metadata["literals"]}
-    program = Program(steps, metadata["slots"], metadata["outputs"], literals)
+        program = _program(metadata, lib, ops)
+    steps = program.steps
     constants = tuple(
         given[k].data if isinstance(k, int) else _literal(*k) for k in metadata["constants"]
     )
@@ -186,6 +164,35 @@ def _assemble(
     return Compiled(
         program, constants, list(inputs), list(outputs), mode, report, ops, frozenset(checked), plan
     )
+
+
+def has_c(metadata: dict[str, Any]) -> bool:
+    """Whether some step of a program, or of the body of one of its loops, is compiled."""
+    return any(
+        s["kind"] == "c" or (s["kind"] == "loop" and has_c(s["body"])) for s in metadata["steps"]
+    )
+
+
+def _program(metadata: dict[str, Any], lib: Any, ops: list[Any]) -> Program:
+    """The program that `Plan.metadata` describes; the ops of its Python steps are added to `ops`."""
+    from jitgraph.runtime.loader import host
+
+    steps: list[CompiledStep | PythonStep] = []
+    for s in metadata["steps"]:
+        if s["kind"] == "c":
+            steps.append(CompiledStep(lib, host(), s))
+            continue
+        number = len(ops)
+        if s["kind"] == "loop":
+            from jitgraph.runtime.loop import LoopStep
+
+            ops.append(None)
+            steps.append(LoopStep(_program(s["body"], lib, ops), s, number))
+        else:
+            ops.append(from_token(s["op"]))
+            steps.append(PythonStep(ops[-1].evaluate, s, number))
+    literals = {k: _literal(*value) for k, *value in metadata["literals"]}
+    return Program(steps, metadata["slots"], metadata["outputs"], literals)
 
 
 def _literal(dtype: str, shape: Sequence[int], data: str) -> np.ndarray:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jitgraph.canonical import large_constants, own_memory
 from jitgraph.cgen.entry import emit_library
 from jitgraph.cgen.lengths import NotHostScalar, NotInSegment
 from jitgraph.cgen.segment import Segment, is_compiled
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
+from jitgraph.ops.scan import Scan
 
 
 @dataclass
@@ -21,19 +23,40 @@ class Plan:
     segments: list[Segment | None]
     steps: list[list[Apply]]
     slot_of: dict[Variable, int] = field(default_factory=dict)
+    literals: int | None = None  # from which input on they are constants (None: none are)
+    bodies: dict[Apply, Plan] = field(default_factory=dict)  # of loops that Python steps through
+
+    def all_segments(self) -> list[Segment]:
+        """The segments of the plan and of the bodies of its loops, in the order of the library."""
+        found: list[Segment] = []
+        for segment, steps in zip(self.segments, self.steps, strict=True):
+            if segment is not None:
+                found.append(segment)
+            for node in steps:
+                if node in self.bodies:
+                    found.extend(self.bodies[node].all_segments())
+        return found
 
     def c_source(self) -> str:
-        return emit_library([s for s in self.segments if s is not None])
+        return emit_library(self.all_segments())
 
-    def metadata(self) -> dict[str, Any]:
-        """What the runtime needs, as plain data (no names, no lines of the user)."""
+    def metadata(self, first: int = 0) -> dict[str, Any]:
+        """What the runtime needs, as plain data (no names, no lines of the user).
+
+        `first` is the number of this plan's first segment in the library.
+        """
         result: list[dict[str, Any]] = []
-        number = 0
+        number = first
         for segment, steps in zip(self.segments, self.steps, strict=True):
             if segment is not None:
                 result.append(self._segment(segment, number))
                 number += 1
-            result.extend(self._step(node) for node in steps)
+            for node in steps:
+                result.append(self._step(node))
+                if node in self.bodies:
+                    body = self.bodies[node]
+                    result[-1] |= self._loop(node, body.metadata(number))
+                    number += len(body.all_segments())
         return {
             "slots": len(self.slot_of),
             "inputs": len(self.inputs),
@@ -42,9 +65,13 @@ class Plan:
             "literals": [
                 [slot, v.type.dtype, list(v.data.shape), v.data.tobytes().hex()]
                 for v, slot in self.slot_of.items()
-                if isinstance(v, Constant) and slot >= len(self.inputs)
+                if isinstance(v, Constant) and slot >= self._passed
             ],
         }
+
+    @property
+    def _passed(self) -> int:
+        return len(self.inputs) if self.literals is None else self.literals
 
     def _segment(self, segment: Segment, number: int) -> dict[str, Any]:
         return {
@@ -59,14 +86,25 @@ class Plan:
     def _step(self, node: Apply) -> dict[str, Any]:
         return {
             "kind": "numpy",
-            "op": node.op.token(),
+            "op": "" if isinstance(node.op, Scan) else node.op.token(),
             "in": [self.slot_of[v] for v in node.inputs],
             "out": [self.slot_of[v] for v in node.outputs],
         }
 
+    def _loop(self, node: Apply, body: dict[str, Any]) -> dict[str, Any]:
+        op = node.op
+        return {
+            "kind": "loop",
+            "op": "",
+            "form": op.form(),
+            "label": op.label,
+            "traces": [[v.type.dtype, v.type.ndim] for v in op.body.outputs[: len(op.traces)]],
+            "body": body,
+        }
+
     def describe_check(self, step: int, number: int) -> tuple[Apply, str, str]:
         """(node, what is wrong, kind) of a failed check, for the error message."""
-        segment = [s for s in self.segments if s is not None][step]
+        segment = self.all_segments()[step]
         if number >= len(segment.checks):
             check = segment.labels[number - len(segment.checks)]
             if check.may_be_negative:
@@ -76,16 +114,28 @@ class Plan:
         return failed.node, failed.what, failed.kind
 
     def step_nodes(self) -> list[Apply]:
-        return [node for steps in self.steps for node in steps]
+        """The nodes that Python runs, in the order in which the runtime numbers them."""
+        found: list[Apply] = []
+        for steps in self.steps:
+            for node in steps:
+                found.append(node)
+                if node in self.bodies:
+                    found.extend(self.bodies[node].step_nodes())
+        return found
 
 
-def make_plan(inputs: Sequence[Variable], outputs: Sequence[Variable], fusion: bool = True) -> Plan:
-    """Divide the graph from `inputs` (leaves and large constants) to `outputs` into stages."""
+def make_plan(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], fusion: bool = True, first: int = 0
+) -> Plan:
+    """Divide the graph from `inputs` (leaves and large constants) to `outputs` into stages.
+
+    `first`: how many segments the library has before those of this plan.
+    """
     order = toposort(outputs)
     waits: dict[Apply, set[Variable]] = {}
     while True:
         try:
-            return _divide(inputs, outputs, order, waits, fusion)
+            return _divide(inputs, outputs, order, waits, fusion, first)
         except _MustWait as wait:
             known = waits.setdefault(wait.node, set())
             if wait.variable in known:
@@ -108,6 +158,7 @@ def _divide(
     order: Sequence[Apply],
     waits: dict[Apply, set[Variable]],
     fusion: bool,
+    first: int,
 ) -> Plan:
     stage = _stages(order, waits)
     count = 1 + max(stage.values(), default=-1)
@@ -123,16 +174,34 @@ def _divide(
     for number in range(count):
         segment = None
         if compiled[number]:
-            before = sum(s is not None for s in plan.segments)
+            before = first + _count(plan)
             prefix = f"k{before}_" if before else "k"
             segment = _segment(compiled[number], wanted.get(number, []), waits, fusion, prefix)
         plan.segments.append(segment)
+        for node in steps[number]:
+            if isinstance(node.op, Scan):
+                plan.bodies[node] = _body_plan(node, fusion, first + _count(plan))
         made = list(segment.outputs) if segment else []
         # Small constants that NumPy steps read are kept in slots of their own.
         made += [v for node in steps[number] for v in node.inputs if isinstance(v, Constant)]
         made += [v for node in steps[number] for v in node.outputs]
         for v in made:
             plan.slot_of.setdefault(v, len(plan.slot_of))
+    return plan
+
+
+def _count(plan: Plan) -> int:
+    bodies = sum(len(body.all_segments()) for body in plan.bodies.values())
+    return bodies + sum(s is not None for s in plan.segments)
+
+
+def _body_plan(node: Apply, fusion: bool, first: int) -> Plan:
+    """The body of a loop as a plan of its own, for Python to call once a step."""
+    body = node.op.body
+    outputs = own_memory(body.outputs)
+    inputs = [*body.inputs, *large_constants(outputs, body.inputs)]
+    plan = make_plan(inputs, outputs, fusion, first)
+    plan.literals = len(body.inputs)
     return plan
 
 

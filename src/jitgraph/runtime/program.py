@@ -180,7 +180,8 @@ class PythonStep:
         try:
             return self.function(*args)
         except Exception as error:
-            error.jitgraph_step = self.number  # type: ignore[attr-defined]
+            if not hasattr(error, "jitgraph_step"):  # a step of a loop's body knows better
+                error.jitgraph_step = self.number  # type: ignore[attr-defined]
             raise
 
 
