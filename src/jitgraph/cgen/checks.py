@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from jitgraph.cgen.build import as_graph, position_length
 from jitgraph.cgen.lengths import Length, Lengths
 from jitgraph.graph import Apply, Constant
@@ -13,6 +15,7 @@ from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.nnet import LabelError, Pick
 from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import (
     Alloc,
     MakeVector,
@@ -171,6 +174,24 @@ def _nonempty(lengths: Lengths, node: Apply) -> None:
         )
 
 
+def _scan(lengths: Lengths, node: Apply) -> None:
+    """Every step finds its rows, and the first one its earlier values."""
+    from jitgraph.ops.arithmetic import gt, switch
+
+    op = node.op
+    n, sequences, initials, _ = op.outer(node.inputs)
+    n = as_length(n)
+    lengths.require("steps", lengths.length(n), 0, node, "n_steps is negative")
+    for k, (x, rows) in enumerate(zip(sequences, op.sequences, strict=True)):
+        needed = lengths.length(n + np.int64(rows.offset))
+        if rows.offset:  # no step needs no rows
+            needed = lengths.length(switch(gt(n, np.int64(0)), n + np.int64(rows.offset), np.int64(0)))
+        lengths.require("rows", lengths.shape(x)[0], needed, node, f"sequence {k} is too short")
+    for k, (x, depth) in enumerate(zip(initials, op.depths, strict=True)):
+        what = f"the initial value of state {k} does not reach back {depth} steps"
+        lengths.require("rows", lengths.shape(x)[0], depth, node, what)
+
+
 _DEMANDS: list[tuple[Any, Any]] = [
     (Elementwise, _elementwise),
     (Dot, _dot),
@@ -183,11 +204,14 @@ _DEMANDS: list[tuple[Any, Any]] = [
     (SpecifyShape, _specify),
     (Rebroadcast, _rebroadcast),
     ((Reduce, ArgReduce), _nonempty),
+    (Scan, _scan),
 ]
 
 # The exception that a failed check becomes.
 ERRORS: dict[str, type[Exception]] = {
     "index": IndexError,
+    "steps": IndexError,
+    "rows": ValueError,
     "some": ValueError,
     "label": LabelError,
     "entry": IndexError,

@@ -19,9 +19,10 @@ from jitgraph.cgen.emit import (
     poly_text,
     signature,
 )
-from jitgraph.cgen.fuse import Cluster, LabelCheck, Product
+from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product
 from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref, top_loop
-from jitgraph.cgen.lengths import Check, Length, Symbol, vector_entry
+from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
+from jitgraph.cgen.loops import LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
@@ -48,29 +49,41 @@ class EntryEmitter:
         self.number = number
         self.lines: list[str | Declaration] = []
         self.headers: set[str] = {"jg_abi.h"}
+        self.parts: list[str] = []  # functions, in the order of their text
+        self.constants = list(segment.constants)
+        self.depth = 1
+        self.names = Names()  # of what only the text needs
+        self.loops: dict[int, LoopEmitter] = {}
 
-    def out(self, text: str, depth: int = 1) -> None:
-        self.lines.append("    " * depth + text if text else "")
+    def out(self, text: str, depth: int | None = None) -> None:
+        self.lines.append("    " * (self.depth if depth is None else depth) + text if text else "")
 
     def declare(self, name: str, text: str) -> None:
         """A line that is left out if nothing after it uses `name`."""
-        self.lines.append(Declaration(name, "    " + text))
+        self.lines.append(Declaration(name, "    " * self.depth + text))
 
     def run(self) -> str:
-        parts = []
-        for kernel in self.segment.kernels.values():
-            self.headers |= kernel.headers
-            parts.append(emit_kernel(kernel) + self._trampoline(kernel))
-            if self._needs_reduce(kernel):
-                self.headers.add("jg_reduce.h")
+        self.segment.number_checks()
+        self.kernels()
         self._entry()
         body = "\n".join(self._body()) + "\n"
         constants = [
-            self._constant(b, c)
-            for b, c in self.segment.constants
-            if f"{b.name}_{self.number})" in body
+            self._constant(b, c) for b, c in self.constants if f"{b.name}_{self.number})" in body
         ]
-        return "\n".join([*constants, *parts, body])
+        return "\n".join([*constants, *self.parts, body])
+
+    def kernels(self) -> None:
+        """The functions of all loops, those of the bodies of scans before what comes after them."""
+        for number, item in enumerate(self.segment.items):
+            if isinstance(item, Loop):
+                self.loops[number] = LoopEmitter(self, item)
+            if number not in self.segment.kernels:
+                continue
+            kernel = self.segment.kernels[number]
+            self.headers |= kernel.headers
+            self.parts.append(emit_kernel(kernel) + self._trampoline(kernel))
+            if self._needs_reduce(kernel):
+                self.headers.add("jg_reduce.h")
 
     def _body(self) -> list[str]:
         """The function of the segment, without unused declarations."""
@@ -185,8 +198,9 @@ class EntryEmitter:
                 self.out(f"    {_C[acc.dtype]} {acc.name} = {start};")
                 self.out("    for (int64_t c = 0; c < chunks; c++)")
                 emitter.lines = []
-                emitter._combine(2, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
-                self.out("\n".join(emitter.lines), 0)
+                emitter._combine(1, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
+                for line in emitter.lines:
+                    self.out(line)
                 folded = acc.name
             cast = "" if acc.dtype == target.dtype else f"({_C[target.dtype]})"
             self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
@@ -226,7 +240,7 @@ class EntryEmitter:
         columns = poly_text(segment.lengths.poly(length))
         rows = poly_text(_product(labels.dims))
         kind = "index" if item.may_be_negative else "label"
-        number = len(segment.checks) + segment.labels.index(item)
+        number = segment.first_check + len(segment.checks) + segment.labels.index(item)
         tag = dtypes.TAGS[labels.dtype]
         self.out("{")
         self.out(f"    const {_C[labels.dtype]} *entry = {self._pointer(labels)};")
@@ -241,15 +255,23 @@ class EntryEmitter:
     def _entry(self) -> None:
         self._read_arguments()
         self._lengths_and_checks()
+        for loop in self.loops.values():
+            loop.prologue()
         self._plan()
+        self.items()
+        self.out("return JG_OK;")
+
+    def items(self) -> None:
+        """Loops, products and checks in their order."""
         for number, item in enumerate(self.segment.items):
             if isinstance(item, Cluster):
                 self._call(self.segment.kernels[number])
             elif isinstance(item, Product):
                 self._product(item)
+            elif isinstance(item, Loop):
+                self.loops[number].run()
             else:
                 self._label_check(item)
-        self.out("return JG_OK;")
 
     def _read_arguments(self) -> None:
         for k, v in enumerate(self.segment.slots):
@@ -274,7 +296,7 @@ class EntryEmitter:
     def _lengths_and_checks(self) -> None:
         """Define the lengths, then test what must hold of them."""
         segment = self.segment
-        scalars = Builder(segment.lengths, _host_buffers(segment), _numbered("v"), host=True)
+        scalars = self._scalars()
         # Defining a symbol may bring in others, so the list can grow while it is walked.
         position = 0
         while position < len(segment.lengths.symbols):
@@ -282,7 +304,12 @@ class EntryEmitter:
             position += 1
         self.headers |= scalars.headers
         for k, check in enumerate(segment.checks):
-            self._check(k, check)
+            self._check(segment.first_check + k, check)
+
+    def _scalars(self) -> Builder:
+        buffers = {v: self.segment.buffers[v] for v in self.segment.slots}
+        fresh = self.names.next
+        return Builder(self.segment.lengths, buffers, lambda: fresh("v"), host=True)
 
     def _define(self, symbol: Symbol, scalars: Builder) -> None:
         v = symbol.variable
@@ -292,12 +319,12 @@ class EntryEmitter:
             and isinstance(v.owner.op, ShapeI)
             and v.owner.inputs[0] in lengths.slot_number
         ):
-            k = lengths.slot_number[v.owner.inputs[0]]
-            text = f"in{k}->dim[{v.owner.op.i}]"
+            text = self._slot_length(symbol, lengths.slot_number[v.owner.inputs[0]], v.owner.op.i)
         elif (entry := vector_entry(v)) is not None and entry[0] in lengths.slot_number:
             # Read before any check has passed, so not beyond the end.
             k = lengths.slot_number[entry[0]]
-            text = f"in{k}->dim[0] > {entry[1]} ? a{k}[{entry[1]}] : 0"
+            name = self.segment.buffers[entry[0]].name
+            text = f"{self._vector_length(k)} > {entry[1]} ? {name}[{entry[1]}] : 0"
         else:
             before = len(scalars.body)
             atom = scalars.value(v, ())
@@ -306,9 +333,16 @@ class EntryEmitter:
             for s in scalars.body[before:]:
                 emitter.statement(s, 0, ())
             for s, line in zip(scalars.body[before:], emitter.lines, strict=True):
-                self.declare(s.name, line)
+                self.declare(s.name, line.strip())
             text = literal(atom) if isinstance(atom, Number) else atom.name
         self.declare(symbol.name, f"const {_C[symbol.dtype]} {symbol.name} = {text};")
+
+    def _slot_length(self, symbol: Symbol, k: int, axis: int) -> str:
+        """The length of an argument, where it comes from."""
+        return f"in{k}->dim[{axis}]"
+
+    def _vector_length(self, k: int) -> str:
+        return f"in{k}->dim[0]"
 
     def _check(self, number: int, check: Check) -> None:
         left, right = _length_text(check.left), _length_text(check.right)
@@ -316,6 +350,8 @@ class EntryEmitter:
             "equal": f"{left} != {right}",
             "index": f"{left} < 0 || {left} >= {right}",
             "count": f"{left} < 0",
+            "steps": f"{left} < 0",
+            "rows": f"{left} < {right}",
             "some": f"{left} <= 0",
         }[check.kind]
         self.out(f"if ({condition}) {{")
@@ -327,7 +363,7 @@ class EntryEmitter:
         """Say what outputs and scratch are needed, unless they are there already."""
         segment = self.segment
         offset = "0"
-        for b in [*segment.scratch, *self._wide()]:
+        for b in segment.memory():
             self.out(f"const int64_t {b.name}_at = {offset};")
             size = poly_text(_product(b.dims))
             item = dtypes.NUMPY[b.dtype].itemsize
@@ -353,25 +389,72 @@ class EntryEmitter:
         for k, v in enumerate(segment.outputs):
             c = _C[v.type.dtype]
             self.declare(f"z{k}", f"{c} *z{k} = ({c} *)jg_output(host, outs, {k});")
-        for b in segment.scratch:
-            self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
-
-    def _wide(self) -> list[Buffer]:
-        found: dict[str, Buffer] = {}
-        for kernel in self.segment.kernels.values():
-            for b in kernel.buffers:
-                if b.kind == "wide":
-                    found[b.name] = b
-        return list(found.values())
+        for b in segment.memory():
+            if b.kind != "wide":
+                self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
 
-def _host_buffers(segment: Segment) -> dict[Any, Buffer]:
-    return {v: segment.buffers[v] for v in segment.slots}
+class BodyEmitter(EntryEmitter):
+    """Writes the body of a loop into the function of the segment around it."""
 
+    def __init__(self, outer: EntryEmitter, segment: Segment):
+        super().__init__(segment, outer.number)
+        self.outer = outer
+        self.lines, self.headers, self.parts = outer.lines, outer.headers, outer.parts
+        self.root: EntryEmitter = getattr(outer, "root", outer)
+        self.root.constants += segment.constants
+        self.names = self.root.names
+        self.host_scalars = self._scalars()
+        self.later: list[Symbol] = []  # lengths and scalars that change with the step
+        self.position = 0
+        self.kernels()
 
-def _numbered(prefix: str) -> Any:
-    numbers = iter(range(10**9))
-    return lambda: f"{prefix}{next(numbers)}"
+    def hoisted_lengths(self) -> None:
+        """Before the loop: what no step changes."""
+        self.depth = self.root.depth
+        self._define_new()
+        for k, check in enumerate(self.segment.checks):
+            if not self._moves(check):
+                self._check(self.segment.first_check + k, check)
+        for loop in self.loops.values():
+            loop.prologue()
+
+    def _define_new(self) -> None:
+        scope, symbols = self.segment.scope, self.segment.lengths.symbols
+        assert scope is not None
+        while self.position < len(symbols):
+            symbol = symbols[self.position]
+            self.position += 1
+            if scope.moves(symbol):
+                self.later.append(symbol)
+            else:
+                self._define(symbol, self.host_scalars)
+
+    def _moves(self, check: Check) -> bool:
+        moving = self.segment.moving()
+        return any(isinstance(n, Symbol) and n.name in moving for n in (check.left, check.right))
+
+    def step(self) -> None:
+        """What is done in every step."""
+        self._define_new()
+        done = 0
+        while done < len(self.later):
+            self._define(self.later[done], self.host_scalars)
+            self._define_new()
+            done += 1
+        self.headers |= self.host_scalars.headers
+        for k, check in enumerate(self.segment.checks):
+            if self._moves(check):
+                self._check(self.segment.first_check + k, check)
+        self.items()
+
+    def _slot_length(self, symbol: Symbol, k: int, axis: int) -> str:
+        assert self.segment.scope is not None
+        return poly_text(self.segment.scope.slot_dims[k][axis])
+
+    def _vector_length(self, k: int) -> str:
+        assert self.segment.scope is not None
+        return poly_text(self.segment.scope.slot_dims[k][0])
 
 
 def _pair(b: Buffer, transposed: int) -> tuple[str, str]:

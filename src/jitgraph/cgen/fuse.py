@@ -9,21 +9,23 @@ Every decision is written down in `Cluster.why`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from jitgraph.cgen.build import GATHERS, VIEWS, Builder, Index, is_gather
 from jitgraph.cgen.ir import Buffer, Call, Let, Poly
 from jitgraph.cgen.lengths import Length, Lengths, Symbol
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
-from jitgraph.ops.index import IncSubtensor
+from jitgraph.ops.index import IncSubtensor, Subtensor, slice_bounds
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.nnet import Pick
 from jitgraph.ops.reduce import ArgReduce, Reduce
 from jitgraph.ops.scalar import ScalarFunction
-from jitgraph.ops.shape import DimShuffle, MakeVector, Reshape
+from jitgraph.ops.scan import Scan
+from jitgraph.ops.shape import DimShuffle, MakeVector, Reshape, ShapeI, known_int
 
 LOOPS = ("i", "j", "k", "l", "p", "q", "r", "s")
 # A value dearer than this is kept rather than computed again by a second reader. Units: one
@@ -124,7 +126,25 @@ class LabelCheck:
         return not isinstance(self.node.op, Pick)
 
 
-Item = Cluster | Product | LabelCheck
+@dataclass(eq=False)
+class Loop:
+    """A scan: a loop over steps, whose body is a segment of its own."""
+
+    node: Apply
+    body: Any  # Segment
+    operands: list[list[Piece]]  # where each input of the node lies; n_steps lies nowhere
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of an operand that lie one behind another: `count` rows of `base`, from `first` on."""
+
+    base: Variable
+    first: Any  # int or graph scalar
+    count: Any  # int or graph scalar; None: all that are asked for
+
+
+Item = Cluster | Product | LabelCheck | Loop
 
 
 def materialised(
@@ -137,12 +157,16 @@ def materialised(
         for v in dict.fromkeys(node.inputs):
             readers.setdefault(v, []).append(node)
     cost: dict[Variable, int] = {}
+    inside = set(order)
+    hidden = _seen_through(order, readers) - result
     for node in order:
         op = node.op
+        if isinstance(op, Scan):
+            result.update(p.base for v in node.inputs[1:] for p in pieces(v, inside))
         for v in node.inputs:
             if _needs_memory(node, v):
                 result.add(v)
-        if isinstance(op, (Reduce, ArgReduce, Dot, Join, IncSubtensor, MakeVector)):
+        if isinstance(op, (Reduce, ArgReduce, Dot, Join, IncSubtensor, MakeVector, Scan)):
             result.update(node.outputs)
         inlined = sum(cost.get(v, 0) for v in set(node.inputs) if v not in result)
         for out in node.outputs:
@@ -154,7 +178,7 @@ def materialised(
                 result.add(out)
             if out in result:
                 cost[out] = 0
-    return {v for v in result if v.owner is not None}
+    return {v for v in result if v.owner is not None} - hidden
 
 
 def _needs_memory(node: Apply, v: Variable) -> bool:
@@ -165,6 +189,50 @@ def _needs_memory(node: Apply, v: Variable) -> bool:
     if isinstance(node.op, Dot):
         return not _is_transpose(v)
     return v.owner is not None and isinstance(v.owner.op, MakeVector)
+
+
+def pieces(v: Variable, inside: Container[Apply]) -> list[Piece]:
+    """Where the rows of an operand of a loop lie, seen through views that leave rows in order.
+
+    An axis of length 1 put before it, a slice of its rows and two arrays joined row to row need no
+    copy: the loop counts its rows in what they are made of. Only nodes `inside` the segment are
+    seen through.
+    """
+    node = v.owner
+    alone = [Piece(v, 0, None)]
+    if node is None or node not in inside or any(isinstance(x, Constant) for x in node.inputs[:1]):
+        return alone
+    op, x = node.op, node.inputs[0]
+    if isinstance(op, DimShuffle) and op.new_order == ("x", *range(x.type.ndim)):
+        return [Piece(x, 0, None)]
+    if isinstance(op, Subtensor) and len(op.pattern) == 1 and op.pattern[0].startswith("s"):
+        (entry,) = op.entries(node.inputs[1:])
+        first, _, step = slice_bounds(entry, ShapeI(0)(x))
+        inner = pieces(x, inside)
+        if known_int(step) == 1 and len(inner) == 1 and inner[0].base.type.ndim == v.type.ndim:
+            return [Piece(inner[0].base, _plus(inner[0].first, first), None)]
+    if isinstance(op, Join) and op.axis == 0 and len(node.inputs) == 2:
+        parts = [pieces(w, inside) for w in node.inputs]
+        if not isinstance(node.inputs[1], Constant) and all(len(p) == 1 for p in parts):
+            (a,), (b,) = parts
+            return [Piece(a.base, a.first, ShapeI(0)(x)), b]
+    return alone
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return b if isinstance(a, int) and a == 0 else a if isinstance(b, int) and b == 0 else a + b
+
+
+def _seen_through(order: Sequence[Apply], readers: dict[Variable, list[Apply]]) -> set[Variable]:
+    """Joins that nobody but loops reads, row by row."""
+    inside = set(order)
+    return {
+        node.outputs[0]
+        for node in order
+        if isinstance(node.op, Join)
+        and all(isinstance(r.op, Scan) for r in readers.get(node.outputs[0], ()))
+        and len(pieces(node.outputs[0], inside)) > 1
+    }
 
 
 def _stretches(node: Apply) -> bool:

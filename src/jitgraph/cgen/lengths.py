@@ -38,6 +38,18 @@ class NotInSegment(Exception):
         self.variable = variable
 
 
+class Names:
+    """Names of C variables that no two scopes of a function share: n0, n1, … for each kind."""
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+
+    def next(self, kind: str) -> str:
+        number = self._count.get(kind, 0)
+        self._count[kind] = number + 1
+        return f"{kind}{number}"
+
+
 @dataclass(eq=False)
 class Symbol:
     """A length or other host scalar: `name` in the C text, defined by `variable`."""
@@ -58,14 +70,17 @@ class Check:
     right: Length
     node: Apply
     what: str
-    kind: str = "equal"  # or "index": 0 <= left < right; "count": left >= 0; "some": left > 0
+    # or "index": 0 <= left < right; "count", "steps": left >= 0; "some": left > 0;
+    # "rows": left >= right
+    kind: str = "equal"
 
 
 class Lengths:
     """The lengths of every variable of a segment, made on demand from its leaves."""
 
-    def __init__(self, slots: Sequence[Variable]):
+    def __init__(self, slots: Sequence[Variable], names: Names | None = None):
         self.slots = list(slots)
+        self.names = names or Names()
         self.slot_number = {v: i for i, v in enumerate(slots)}
         self.shapes: dict[Variable, tuple[Length, ...]] = {}
         self.by_key: dict[Any, Length] = {}
@@ -115,7 +130,7 @@ class Lengths:
         return self.by_key[key]
 
     def _new_symbol(self, variable: Variable) -> Symbol:
-        symbol = Symbol(f"n{len(self.symbols)}", variable, variable.type.dtype)
+        symbol = Symbol(self.names.next("n"), variable, variable.type.dtype)
         self.symbols.append(symbol)
         return symbol
 
@@ -266,8 +281,12 @@ class Lengths:
     def require(self, kind: str, left: Length, right: Length, node: Apply, what: str) -> None:
         """Record a check other than equality, unless it is decided already."""
         left, right = self.find(left), self.find(right)
+        if kind == "rows" and (left is right or left == right):
+            return
         if isinstance(left, int):
             decided = {
+                "rows": isinstance(right, int) and left >= right,
+                "steps": left >= 0,
                 "count": left >= 0,
                 "some": left > 0,
                 "index": isinstance(right, int) and 0 <= left < right,

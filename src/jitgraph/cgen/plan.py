@@ -8,7 +8,8 @@ from typing import Any
 
 from jitgraph.canonical import large_constants, own_memory
 from jitgraph.cgen.entry import emit_library
-from jitgraph.cgen.lengths import NotHostScalar, NotInSegment
+from jitgraph.cgen.lengths import Check, NotHostScalar, NotInSegment
+from jitgraph.cgen.loops import NotALoop
 from jitgraph.cgen.segment import Segment, is_compiled
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
 from jitgraph.ops.scan import Scan
@@ -80,7 +81,7 @@ class Plan:
             "in": [self.slot_of[v] for v in segment.slots],
             "out": [self.slot_of[v] for v in segment.outputs],
             "types": [[v.type.dtype, v.type.ndim] for v in segment.outputs],
-            "checks": [c.kind for c in segment.checks] + ["label"] * len(segment.labels),
+            "checks": [getattr(c, "kind", "label") for c in segment.all_checks()],
         }
 
     def _step(self, node: Apply) -> dict[str, Any]:
@@ -105,13 +106,12 @@ class Plan:
     def describe_check(self, step: int, number: int) -> tuple[Apply, str, str]:
         """(node, what is wrong, kind) of a failed check, for the error message."""
         segment = self.all_segments()[step]
-        if number >= len(segment.checks):
-            check = segment.labels[number - len(segment.checks)]
-            if check.may_be_negative:
-                return check.node, "an index is out of range", "entry"
-            return check.node, "y_i value out of bounds", "label"
-        failed = segment.checks[number]
-        return failed.node, failed.what, failed.kind
+        failed = segment.all_checks()[number]
+        if isinstance(failed, Check):
+            return failed.node, failed.what, failed.kind
+        if failed.may_be_negative:
+            return failed.node, "an index is out of range", "entry"
+        return failed.node, "y_i value out of bounds", "label"
 
     def step_nodes(self) -> list[Apply]:
         """The nodes that Python runs, in the order in which the runtime numbers them."""
@@ -132,15 +132,31 @@ def make_plan(
     `first`: how many segments the library has before those of this plan.
     """
     order = toposort(outputs)
-    waits: dict[Apply, set[Variable]] = {}
+    facts = _Facts()
     while True:
         try:
-            return _divide(inputs, outputs, order, waits, fusion, first)
+            return _divide(inputs, outputs, order, facts, fusion, first)
+        except NotALoop as loop:
+            if loop.node not in order:  # within the body of another one
+                raise
+            facts.interpreted.add(loop.node)
         except _MustWait as wait:
-            known = waits.setdefault(wait.node, set())
+            known = facts.waits.setdefault(wait.node, set())
             if wait.variable in known:
                 raise AssertionError(f"{wait.node} waits for {wait.variable} in vain") from None
             known.add(wait.variable)
+
+
+@dataclass
+class _Facts:
+    """What attempts to divide the graph have taught."""
+
+    # node -> values that must be computed before the shape of its result is known
+    waits: dict[Apply, set[Variable]] = field(default_factory=dict)
+    interpreted: set[Apply] = field(default_factory=set)  # loops that cannot be C after all
+
+    def compiled(self, node: Apply) -> bool:
+        return node not in self.interpreted and is_compiled(node)
 
 
 class _MustWait(Exception):
@@ -156,18 +172,18 @@ def _divide(
     inputs: Sequence[Variable],
     outputs: Sequence[Variable],
     order: Sequence[Apply],
-    waits: dict[Apply, set[Variable]],
+    facts: _Facts,
     fusion: bool,
     first: int,
 ) -> Plan:
-    stage = _stages(order, waits)
+    stage = _stages(order, facts)
     count = 1 + max(stage.values(), default=-1)
     compiled: list[list[Apply]] = [[] for _ in range(count)]
     steps: list[list[Apply]] = [[] for _ in range(count)]
     for node in order:
-        (compiled if is_compiled(node) else steps)[stage[node]].append(node)
-    produced_in = {v: stage[n] for n in order if is_compiled(n) for v in n.outputs}
-    wanted = _wanted(outputs, order, stage, produced_in, waits)
+        (compiled if facts.compiled(node) else steps)[stage[node]].append(node)
+    produced_in = {v: stage[n] for n in order if facts.compiled(n) for v in n.outputs}
+    wanted = _wanted(outputs, order, stage, produced_in, facts)
     plan = Plan(list(inputs), list(outputs), [], steps)
     for v in inputs:
         plan.slot_of[v] = len(plan.slot_of)
@@ -176,7 +192,7 @@ def _divide(
         if compiled[number]:
             before = first + _count(plan)
             prefix = f"k{before}_" if before else "k"
-            segment = _segment(compiled[number], wanted.get(number, []), waits, fusion, prefix)
+            segment = _segment(compiled[number], wanted.get(number, []), facts, fusion, prefix)
         plan.segments.append(segment)
         for node in steps[number]:
             if isinstance(node.op, Scan):
@@ -205,16 +221,16 @@ def _body_plan(node: Apply, fusion: bool, first: int) -> Plan:
     return plan
 
 
-def _stages(order: Sequence[Apply], waits: dict[Apply, set[Variable]]) -> dict[Apply, int]:
+def _stages(order: Sequence[Apply], facts: _Facts) -> dict[Apply, int]:
     """C nodes run before the NumPy steps of their stage; what reads a step comes a stage later."""
     stage: dict[Apply, int] = {}
     for node in order:
         here = 0
         for v in node.inputs:
             if v.owner is not None and v.owner in stage:
-                after_step = is_compiled(node) and not is_compiled(v.owner)
+                after_step = facts.compiled(node) and not facts.compiled(v.owner)
                 here = max(here, stage[v.owner] + after_step)
-        for v in waits.get(node, ()):
+        for v in facts.waits.get(node, ()):
             if v.owner is not None:
                 here = max(here, stage[v.owner] + 1)
         stage[node] = here
@@ -226,13 +242,13 @@ def _wanted(
     order: Sequence[Apply],
     stage: dict[Apply, int],
     produced_in: dict[Variable, int],
-    waits: dict[Apply, set[Variable]],
+    facts: _Facts,
 ) -> dict[int, list[Variable]]:
     """For each stage, the values its segment hands on: to NumPy steps, later stages, the caller."""
     found: dict[Variable, None] = {}
     for node in order:
-        for v in [*node.inputs, *waits.get(node, ())]:
-            if v in produced_in and (not is_compiled(node) or stage[node] > produced_in[v]):
+        for v in [*node.inputs, *facts.waits.get(node, ())]:
+            if v in produced_in and (not facts.compiled(node) or stage[node] > produced_in[v]):
                 found[v] = None
     for v in outputs:
         if v in produced_in:
@@ -246,14 +262,14 @@ def _wanted(
 def _segment(
     nodes: list[Apply],
     outputs: list[Variable],
-    waits: dict[Apply, set[Variable]],
+    facts: _Facts,
     fusion: bool,
     prefix: str,
 ) -> Segment:
     inside = {v for node in nodes for v in node.outputs}
     slots: dict[Variable, None] = {}
     for node in nodes:
-        for v in [*node.inputs, *waits.get(node, ())]:
+        for v in [*node.inputs, *facts.waits.get(node, ())]:
             if v not in inside and not _is_written_out(v):
                 slots[v] = None
     while True:

@@ -9,29 +9,34 @@ from jitgraph import dtypes
 from jitgraph.cgen import checks as demands
 from jitgraph.cgen.build import Builder, is_gather
 from jitgraph.cgen.comment import kernel_comment
+from jitgraph.canonical import own_memory
 from jitgraph.cgen.fuse import (
     Cluster,
     Fuser,
     Item,
     LabelCheck,
+    Loop,
     Product,
     Root,
     Stage,
     is_view,
     loop_index,
     materialised,
+    pieces,
     stays_array,
 )
 from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
-from jitgraph.cgen.lengths import Check, Lengths
+from jitgraph.cgen.lengths import Check, Lengths, Names, NotHostScalar, NotInSegment
+from jitgraph.cgen.loops import NotALoop, Scope, add_checks, has_compiled_body
 from jitgraph.cgen.lower import ClusterLowering
 from jitgraph.cgen.schedule import schedule
-from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.graph import Apply, Constant, Variable, toposort
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.reduce import ArgReduce, Reduce
+from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI, dimshuffle
 
 FUSIBLE = (Elementwise, Reduce, ArgReduce, Join, IncSubtensor, MakeVector, ShapeI)
@@ -41,6 +46,8 @@ def is_compiled(node: Apply) -> bool:
     """Whether a node becomes C; all others are run as NumPy steps."""
     if isinstance(node.op, Dot):
         return node.outputs[0].type.dtype in dtypes.FLOATS
+    if isinstance(node.op, Scan):
+        return has_compiled_body(node.op)
     return isinstance(node.op, FUSIBLE) or (is_view(node) and not isinstance(node.op, Shape))
 
 
@@ -53,6 +60,9 @@ class Segment:
     outputs: list[Variable]
     fusion: bool = True
     prefix: str = "k"  # of the names of its loops, which are unique in the whole file
+    names: Names = field(default_factory=Names)
+    scope: Scope | None = None  # of the body of a loop
+    around: tuple[Segment, Loop] | None = None  # the segment and loop whose body this is
     lengths: Lengths = field(init=False)
     buffers: dict[Variable, Buffer] = field(default_factory=dict)
     constants: list[tuple[Buffer, Constant]] = field(default_factory=list)
@@ -60,9 +70,16 @@ class Segment:
     kernels: dict[int, Kernel] = field(default_factory=dict)
     scratch: list[Buffer] = field(default_factory=list)
     labels: list[LabelCheck] = field(default_factory=list)
+    rows: dict[Variable, Buffer] = field(default_factory=dict)  # of a body: memory of its results
+    loops: dict[Apply, Loop] = field(default_factory=dict)
+    bodies: list[Segment] = field(default_factory=list)  # of the loops, in their order
+    first_check: int = 0  # the number of its first check in the C function
 
     def __post_init__(self) -> None:
-        self.lengths = Lengths(self.slots)
+        self.lengths = Lengths(self.slots, self.names)
+        if self.around is not None:
+            self.scope = Scope(self, *self.around)
+        self.inside = set(self.nodes)
         for node in self.nodes:
             demands.record(self.lengths, node)
         memory = materialised(self.nodes, self.outputs, self.fusion)
@@ -70,6 +87,8 @@ class Segment:
         self._place_roots(memory)
         self._reuse_outputs(memory)
         self._lower()
+        if self.scope is not None:
+            self._fit_into_loop()
 
     @property
     def checks(self) -> list[Check]:
@@ -81,19 +100,19 @@ class Segment:
         return Buffer(name, v.type.dtype, dims, kind)
 
     def _name_buffers(self, memory: set[Variable]) -> None:
-        for k, v in enumerate(self.slots):
-            self.buffers[v] = self._buffer(f"a{k}", v, "in")
-        for k, v in enumerate(self.outputs):
-            self.buffers[v] = self._buffer(f"z{k}", v, "out")
+        for v in self.slots:
+            self.buffers[v] = self._buffer(self.names.next("a"), v, "in")
+        for v in self.outputs:
+            self.buffers[v] = self._buffer(self.names.next("z"), v, "out")
         for node in self.nodes:
             for v in node.inputs:
                 if isinstance(v, Constant) and v not in self.buffers and stays_array(node, v):
-                    buffer = self._buffer(f"c{len(self.constants)}", v, "const")
+                    buffer = self._buffer(self.names.next("c"), v, "const")
                     self.buffers[v] = buffer
                     self.constants.append((buffer, v))
             for v in node.outputs:
                 if v in memory and v not in self.buffers:
-                    buffer = self._buffer(f"s{len(self.scratch)}", v, "scratch")
+                    buffer = self._buffer(self.names.next("s"), v, "scratch")
                     self.buffers[v] = buffer
                     self.scratch.append(buffer)
 
@@ -117,6 +136,9 @@ class Segment:
         op, shape = node.op, self.lengths.shape
         if isinstance(op, Dot):
             self.fuser.add_item(self._product(node), [out])
+        elif isinstance(op, Scan):
+            if node not in self.loops:
+                self.loops[node] = self._loop(node)
         elif isinstance(op, Reduce):
             x = node.inputs[0]
             self.fuser.add(Root(out, x, shape(x), axes=op.axes, node=node))
@@ -140,6 +162,98 @@ class Segment:
         source = dimshuffle(x, *kept, *axes)
         suffix = tuple(range(len(kept), x.type.ndim))
         self.fuser.add(Root(out, source, self.lengths.shape(source), axes=suffix, node=node))
+
+    # -- loops over steps --
+    def _loop(self, node: Apply) -> Loop:
+        """The item of a scan; its body is a segment that this one surrounds."""
+        body = node.op.body
+        outputs = own_memory(body.outputs)
+        loop = Loop(node, None, [pieces(v, self.inside) for v in node.inputs])
+        for piece in [p for operand in loop.operands for p in operand]:
+            for n in (piece.first, piece.count):
+                if n is not None:  # named now, among the lengths defined before everything
+                    self.lengths.length(demands.as_length(n))
+        try:
+            loop.body = Segment(
+                list(body.inputs),
+                toposort(outputs, stop=body.inputs),
+                outputs,
+                self.fusion,
+                f"{self.prefix}{len(self.items)}s",
+                self.names,
+                around=(self, loop),
+            )
+        except (NotHostScalar, NotInSegment):
+            raise NotALoop(node) from None
+        self.fuser.add_item(loop, node.outputs)
+        self.bodies.append(loop.body)
+        return loop
+
+    def _fit_into_loop(self) -> None:
+        """Checks of shapes, and memory for what the step computes beside the traces."""
+        assert self.scope is not None and self.around is not None
+        outer, loop = self.around
+        add_checks(self, outer, loop, self.scope)
+        op = loop.node.op
+        for k, v in enumerate(self.outputs):
+            b = self.buffers[v]
+            if not b.dims:
+                continue
+            rows = op.depths[k] + 1 if k < op.n_states else 1
+            name = self.names.next("s")
+            self.rows[v] = Buffer(name, b.dtype, (Poly.const(rows), *b.dims), "scratch")
+        moving = self.scope.moving()
+        for b in [*self.scratch, *self.wide(), *self.rows.values()]:
+            if any(n.names() & moving for n in b.dims):
+                raise NotALoop(loop.node)
+
+    def moving(self) -> set[str]:
+        """Names of lengths that change with the steps of the loops around."""
+        return self.scope.moving() if self.scope is not None else set()
+
+    def wide(self) -> list[Buffer]:
+        """Accumulators of a wider dtype than the result they are for."""
+        found: dict[str, Buffer] = {}
+        for kernel in self.kernels.values():
+            for b in kernel.buffers:
+                if b.kind == "wide":
+                    found[b.name] = b
+        return list(found.values())
+
+    def memory(self) -> list[Buffer]:
+        """All that must lie in scratch memory, that of the bodies of loops included."""
+        mine = [*self.scratch, *self.wide(), *self._used_rows()]
+        return mine + [b for body in self.bodies for b in body.memory()]
+
+    def _used_rows(self) -> list[Buffer]:
+        """Rows of results that are not computed in their place in a trace."""
+        if self.around is None:
+            return []
+        outer, loop = self.around
+        op = loop.node.op
+        found = []
+        for k, v in enumerate(self.outputs):
+            whole = k < len(op.traces) and op.traces[k].keep is None
+            if v in self.rows and not (whole and outer.is_read(loop.node.outputs[k])):
+                found.append(self.rows[v])
+        return found
+
+    def is_read(self, v: Variable) -> bool:
+        """Whether something after its computation needs the value in memory."""
+        return v in self.outputs or v in self.readers
+
+    def number_checks(self, first: int = 0) -> int:
+        """Give every check of the C function a number; the number after the last."""
+        self.first_check = first
+        first += len(self.checks) + len(self.labels)
+        for body in self.bodies:
+            first = body.number_checks(first)
+        return first
+
+    def all_checks(self) -> list[Check | LabelCheck]:
+        """The checks of the C function by number."""
+        mine: list[Check | LabelCheck] = [*self.checks, *self.labels]
+        return mine + [c for body in self.bodies for c in body.all_checks()]
 
     def _product(self, node: Apply) -> Product:
         flags, operands = [], []
@@ -207,6 +321,9 @@ class Segment:
                     readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, LabelCheck):
                 readers.setdefault(item.labels, []).append((number, 0, False))
+            elif isinstance(item, Loop):
+                for part in [p for operand in item.operands[1:] for p in operand]:
+                    readers.setdefault(part.base, []).append((number, 0, False))
             else:
                 for s, stage in enumerate(item.stages):
                     index = loop_index(stage.space)
@@ -288,6 +405,7 @@ class Segment:
             for v in (item.a, item.b, item.node.outputs[0])
         }
         used |= {b.name for k in self.kernels.values() for _, b, _ in k.partials}
+        used |= {self.buffers[v].name for v in self.readers if v in self.buffers}
         self.scratch = [b for b in self.scratch if b.name in used]
 
 
