@@ -33,12 +33,16 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
     left, right = error.left, error.right
     if kind in ("label", "entry"):
         what = f"{what}: {right} at position {left}"
+    elif kind == "value":
+        what = f"{what} (element {left})"
+    elif kind == "rows":
+        what = f"{what}: {left} rows where {right} are needed"
     elif kind == "equal":
         what = f"{what} ({left} and {right})"
     elif kind == "index":
         what = f"{what}: {left} of {right}"
-    elif kind == "count":
-        what = f"{what} {left}"
+    elif kind in ("count", "steps"):
+        what = f"{what} {left}" if kind == "count" else f"{what}: {left}"
     class_ = ERRORS.get(kind, ShapeError)
     if isinstance(node.op, SpecifyShape):
         class_ = AssertionError

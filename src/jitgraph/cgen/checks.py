@@ -211,6 +211,7 @@ _DEMANDS: list[tuple[Any, Any]] = [
 ERRORS: dict[str, type[Exception]] = {
     "index": IndexError,
     "steps": IndexError,
+    "value": ValueError,
     "rows": ValueError,
     "some": ValueError,
     "label": LabelError,

@@ -19,7 +19,7 @@ from jitgraph.cgen.emit import (
     poly_text,
     signature,
 )
-from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product
+from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref, top_loop
 from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
 from jitgraph.cgen.loops import LoopEmitter
@@ -232,6 +232,37 @@ class EntryEmitter:
         else:
             self.out(f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});")
 
+    def _routine(self, item: Routine) -> None:
+        self.headers.add(item.header)
+        if "host->pool" in item.template:
+            self.headers.add("jg_pool.h")
+        buffers, node = self.segment.buffers, item.node
+
+        def operand(place: re.Match[str]) -> str:
+            kind, side, number, axis = place.groups()
+            v = (node.inputs if side == "x" else node.outputs)[int(number)]
+            dims = tuple(map(self.segment.lengths.poly, self.segment.lengths.shape(v)))
+            if kind is None:
+                return self._pointer(buffers[v])
+            return poly_text(_product(dims) if kind == "n" else dims[int(axis)])
+
+        call = re.sub(r"\{(?:([nd]):)?([xz])(\d+)(?::(\d+))?\}", operand, item.template)
+        if item.refusal is None:
+            self.out(f"{call};")
+            return
+        number = self._label_number(item)
+        self.out("{")
+        self.out(f"    const int64_t bad = {call};")
+        self.out("    if (bad >= 0) {")
+        self.out(f"        info[1] = {number}, info[2] = bad, info[3] = 0;")
+        self.out("        return JG_LABEL;")
+        self.out("    }")
+        self.out("}")
+
+    def _label_number(self, item: LabelCheck | Routine) -> int:
+        segment = self.segment
+        return segment.first_check + len(segment.checks) + segment.labels.index(item)
+
     def _label_check(self, item: LabelCheck) -> None:
         self.headers.add("jg_label.h")
         segment = self.segment
@@ -240,7 +271,7 @@ class EntryEmitter:
         columns = poly_text(segment.lengths.poly(length))
         rows = poly_text(_product(labels.dims))
         kind = "index" if item.may_be_negative else "label"
-        number = segment.first_check + len(segment.checks) + segment.labels.index(item)
+        number = self._label_number(item)
         tag = dtypes.TAGS[labels.dtype]
         self.out("{")
         self.out(f"    const {_C[labels.dtype]} *entry = {self._pointer(labels)};")
@@ -270,6 +301,8 @@ class EntryEmitter:
                 self._product(item)
             elif isinstance(item, Loop):
                 self.loops[number].run()
+            elif isinstance(item, Routine):
+                self._routine(item)
             else:
                 self._label_check(item)
 

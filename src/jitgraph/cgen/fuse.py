@@ -9,9 +9,11 @@ Every decision is written down in `Cluster.why`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jitgraph.cgen.build import GATHERS, VIEWS, Builder, Index, is_gather
 from jitgraph.cgen.ir import Buffer, Call, Let, Poly
@@ -144,7 +146,46 @@ class Piece:
     count: Any  # int or graph scalar; None: all that are asked for
 
 
-Item = Cluster | Product | LabelCheck | Loop
+@dataclass(eq=False)
+class Routine:
+    """One call of a function of `csrc/` on whole arrays, as the op's `c_routine` says."""
+
+    node: Apply
+    header: str
+    template: str
+
+    @property
+    def operands(self) -> list[Variable]:
+        """The inputs that the call reads."""
+        return [self.node.inputs[k] for k in routine_inputs(self.template)]
+
+    @property
+    def refusal(self) -> str | None:
+        """What is wrong when the call gives the position of a bad element, not -1."""
+        return getattr(self.node.op, "c_routine_checks", None)
+
+
+def routine_inputs(template: str) -> list[int]:
+    """The numbers of the inputs whose memory a template names."""
+    return sorted({int(k) for k in re.findall(r"\{x(\d+)\}", template)})
+
+
+def routine_of(node: Apply) -> tuple[str, str] | None:
+    """(header, template) of an op that is a call, if its results have a shape known beforehand."""
+    declared = getattr(node.op, "c_routine", None)
+    if declared is None:
+        return None
+    found = _ROUTINES.get(node, False)
+    if found is False:
+        shapes = [tuple(ShapeI(k)(v) for k in range(v.type.ndim)) for v in node.inputs]
+        known = node.op.infer_shape(node, shapes) is not None
+        found = _ROUTINES[node] = declared(node) if known else None
+    return found
+
+
+_ROUTINES: WeakKeyDictionary[Apply, Any] = WeakKeyDictionary()
+
+Item = Cluster | Product | LabelCheck | Loop | Routine
 
 
 def materialised(
@@ -161,6 +202,9 @@ def materialised(
     hidden = _seen_through(order, readers) - result
     for node in order:
         op = node.op
+        if (routine := routine_of(node)) is not None:
+            result.update(node.inputs[k] for k in routine_inputs(routine[1]))
+            result.update(node.outputs)
         if isinstance(op, Scan):
             result.update(p.base for v in node.inputs[1:] for p in pieces(v, inside))
         for v in node.inputs:
@@ -182,6 +226,8 @@ def materialised(
 
 
 def _needs_memory(node: Apply, v: Variable) -> bool:
+    if hasattr(node.op, "c_routine"):
+        return True
     if isinstance(node.op, Reshape):
         return v is node.inputs[0]
     if isinstance(node.op, GATHERS):

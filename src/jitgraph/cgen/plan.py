@@ -8,6 +8,7 @@ from typing import Any
 
 from jitgraph.canonical import large_constants, own_memory
 from jitgraph.cgen.entry import emit_library
+from jitgraph.cgen.fuse import Routine
 from jitgraph.cgen.lengths import Check, NotHostScalar, NotInSegment
 from jitgraph.cgen.loops import NotALoop
 from jitgraph.cgen.segment import Segment, is_compiled
@@ -109,6 +110,8 @@ class Plan:
         failed = segment.all_checks()[number]
         if isinstance(failed, Check):
             return failed.node, failed.what, failed.kind
+        if isinstance(failed, Routine):
+            return failed.node, failed.refusal or "", "value"
         if failed.may_be_negative:
             return failed.node, "an index is out of range", "entry"
         return failed.node, "y_i value out of bounds", "label"

@@ -18,11 +18,13 @@ from jitgraph.cgen.fuse import (
     Loop,
     Product,
     Root,
+    Routine,
     Stage,
     is_view,
     loop_index,
     materialised,
     pieces,
+    routine_of,
     stays_array,
 )
 from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
@@ -48,6 +50,8 @@ def is_compiled(node: Apply) -> bool:
         return node.outputs[0].type.dtype in dtypes.FLOATS
     if isinstance(node.op, Scan):
         return has_compiled_body(node.op)
+    if hasattr(node.op, "c_routine"):
+        return routine_of(node) is not None
     return isinstance(node.op, FUSIBLE) or (is_view(node) and not isinstance(node.op, Shape))
 
 
@@ -69,7 +73,7 @@ class Segment:
     items: list[Item] = field(default_factory=list)
     kernels: dict[int, Kernel] = field(default_factory=dict)
     scratch: list[Buffer] = field(default_factory=list)
-    labels: list[LabelCheck] = field(default_factory=list)
+    labels: list[LabelCheck | Routine] = field(default_factory=list)
     rows: dict[Variable, Buffer] = field(default_factory=dict)  # of a body: memory of its results
     loops: dict[Apply, Loop] = field(default_factory=dict)
     bodies: list[Segment] = field(default_factory=list)  # of the loops, in their order
@@ -136,6 +140,12 @@ class Segment:
         op, shape = node.op, self.lengths.shape
         if isinstance(op, Dot):
             self.fuser.add_item(self._product(node), [out])
+        elif (found := routine_of(node)) is not None:
+            if out is next(v for v in node.outputs if v in self.buffers):
+                routine = Routine(node, *found)
+                self.fuser.add_item(routine, node.outputs)
+                if routine.refusal:
+                    self.labels.append(routine)
         elif isinstance(op, Scan):
             if node not in self.loops:
                 self.loops[node] = self._loop(node)
@@ -250,9 +260,9 @@ class Segment:
             first = body.number_checks(first)
         return first
 
-    def all_checks(self) -> list[Check | LabelCheck]:
+    def all_checks(self) -> list[Check | LabelCheck | Routine]:
         """The checks of the C function by number."""
-        mine: list[Check | LabelCheck] = [*self.checks, *self.labels]
+        mine: list[Check | LabelCheck | Routine] = [*self.checks, *self.labels]
         return mine + [c for body in self.bodies for c in body.all_checks()]
 
     def _product(self, node: Apply) -> Product:
@@ -321,6 +331,9 @@ class Segment:
                     readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, LabelCheck):
                 readers.setdefault(item.labels, []).append((number, 0, False))
+            elif isinstance(item, Routine):
+                for v in item.operands:
+                    readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, Loop):
                 for part in [p for operand in item.operands[1:] for p in operand]:
                     readers.setdefault(part.base, []).append((number, 0, False))
@@ -406,6 +419,9 @@ class Segment:
         }
         used |= {b.name for k in self.kernels.values() for _, b, _ in k.partials}
         used |= {self.buffers[v].name for v in self.readers if v in self.buffers}
+        for item in self.items:
+            if isinstance(item, Routine):  # it writes all its results
+                used |= {self.buffers[v].name for v in item.node.outputs}
         self.scratch = [b for b in self.scratch if b.name in used]
 
 
