@@ -33,6 +33,8 @@ def record(lengths: Lengths, node: Apply) -> None:
     for kinds, demand in _DEMANDS:
         if isinstance(node.op, kinds):
             demand(lengths, node)
+    if getattr(node.op, "size_input", None) is not None:
+        _size(lengths, node)
     for out in node.outputs:
         lengths.shape(out)
 
@@ -116,9 +118,18 @@ def as_length(value: Any) -> Any:
     return value if isinstance(value, int) else cast(value, "int64")
 
 
-def _entries(lengths: Lengths, node: Apply, ndim: int) -> None:
+def _size(lengths: Lengths, node: Apply) -> None:
+    """The vector of lengths of a random draw."""
+    _entries(lengths, node, node.op.ndim, node.op.size_input)
+    for out in node.outputs:
+        for n in lengths.shape(out):
+            if not never_negative(as_graph(n)):
+                lengths.require("count", n, 0, node, "size has the negative length")
+
+
+def _entries(lengths: Lengths, node: Apply, ndim: int, position: int = 1) -> None:
     """A shape given as a vector that is read when the function runs has one entry per axis."""
-    vector = node.inputs[1]
+    vector = node.inputs[position]
     if isinstance(vector, Constant) or (vector.owner is not None and _has_entries(vector.owner.op)):
         return
     lengths.require_equal(
@@ -181,11 +192,14 @@ def _scan(lengths: Lengths, node: Apply) -> None:
     op = node.op
     n, sequences, initials, _ = op.outer(node.inputs)
     n = as_length(n)
-    lengths.require("steps", lengths.length(n), 0, node, "n_steps is negative")
+    if not never_negative(as_graph(lengths.length(n))):
+        lengths.require("steps", lengths.length(n), 0, node, "n_steps is negative")
     for k, (x, rows) in enumerate(zip(sequences, op.sequences, strict=True)):
         needed = lengths.length(n + np.int64(rows.offset))
         if rows.offset:  # no step needs no rows
-            needed = lengths.length(switch(gt(n, np.int64(0)), n + np.int64(rows.offset), np.int64(0)))
+            needed = lengths.length(
+                switch(gt(n, np.int64(0)), n + np.int64(rows.offset), np.int64(0))
+            )
         lengths.require("rows", lengths.shape(x)[0], needed, node, f"sequence {k} is too short")
     for k, (x, depth) in enumerate(zip(initials, op.depths, strict=True)):
         what = f"the initial value of state {k} does not reach back {depth} steps"

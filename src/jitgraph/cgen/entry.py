@@ -81,6 +81,8 @@ class EntryEmitter:
                 continue
             kernel = self.segment.kernels[number]
             self.headers |= kernel.headers
+            if self._in_place(kernel):
+                continue
             self.parts.append(emit_kernel(kernel) + self._trampoline(kernel))
             if self._needs_reduce(kernel):
                 self.headers.add("jg_reduce.h")
@@ -153,6 +155,9 @@ class EntryEmitter:
         return f"jg_table({b.name}_{self.number})" if b.kind == "const" else b.name
 
     def _call(self, kernel: Kernel) -> None:
+        if self._in_place(kernel):
+            self._statements(kernel)
+            return
         split = self._split(kernel)
         self._wide_accumulators(kernel)
         args = self._arguments(kernel)
@@ -291,6 +296,10 @@ class EntryEmitter:
         self._plan()
         self.items()
         self.out("return JG_OK;")
+
+    def _in_place(self, kernel: Kernel) -> bool:
+        """Whether the statements stand where they are run, not in a function of their own."""
+        return False
 
     def items(self) -> None:
         """Loops, products and checks in their order."""
@@ -441,6 +450,24 @@ class BodyEmitter(EntryEmitter):
         self.later: list[Symbol] = []  # lengths and scalars that change with the step
         self.position = 0
         self.kernels()
+
+    def _in_place(self, kernel: Kernel) -> bool:
+        """Numbers without loops: the compiler keeps what a step hands on in registers."""
+        return (
+            not kernel.split
+            and all(not isinstance(s, (For, Blocks)) for s in kernel.body)
+            and all(b.kind not in ("const", "wide") for b in kernel.buffers)
+        )
+
+    def _statements(self, kernel: Kernel) -> None:
+        emitter = Emitter(kernel)
+        for text in kernel.comment[:1]:
+            emitter.line(0, f"/* {text} */")
+        emitter.line(0, "{")
+        emitter.block(kernel.body, 1)
+        emitter.line(0, "}")
+        for line in emitter.lines:
+            self.out(line)
 
     def hoisted_lengths(self) -> None:
         """Before the loop: what no step changes."""

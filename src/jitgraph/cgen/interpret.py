@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.cgen.fuse import Cluster, Product
+from jitgraph.cgen.fuse import Cluster, Loop, Product, Routine
 from jitgraph.cgen.ir import (
     Accumulate,
     AccumulateAt,
@@ -39,6 +39,7 @@ from jitgraph.cgen.plan import Plan
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Constant, Variable
 from jitgraph.ops.elementwise import Elementwise, cast_array
+from jitgraph.ops.scan import run_loop
 from jitgraph.reference import evaluate
 
 Array = np.ndarray
@@ -159,6 +160,8 @@ def run_segment(segment: Segment, arguments: Sequence[Array]) -> list[Array]:
             run_kernel(segment.kernels[number], memory, names)
         elif isinstance(item, Product):
             _multiply(segment, item, memory, shapes)
+        elif isinstance(item, (Loop, Routine)):
+            _call(segment, item, memory, shapes)
     results = [segment.buffers[v] for v in segment.outputs]
     return [memory[b.name].reshape(shapes[b.name]) for b in results]
 
@@ -166,6 +169,28 @@ def run_segment(segment: Segment, arguments: Sequence[Array]) -> list[Array]:
 def _wide(segment: Segment) -> list[Buffer]:
     """Memory for sums that are kept in a wider dtype than their result."""
     return [b for k in segment.kernels.values() for b in k.buffers if b.kind == "wide"]
+
+
+def _call(
+    segment: Segment,
+    item: Loop | Routine,
+    memory: dict[str, Array],
+    shapes: dict[str, list[int]],
+) -> None:
+    """A loop around the interpreted body, or the NumPy form of a call."""
+    known = {v: memory[b.name].reshape(shapes[b.name]) for v, b in segment.buffers.items()}
+    for v in item.node.outputs:
+        known.pop(v, None)
+    op = item.node.op
+    arrays = evaluate(item.node.inputs, known)
+    if isinstance(item, Loop):
+        body = item.body
+        results = run_loop(op, lambda rows: run_segment(body, rows), arrays, op.blank_row)
+    else:
+        results = op.evaluate(*arrays)
+    for v, a in zip(item.node.outputs, results, strict=True):
+        if v in segment.buffers:
+            memory[segment.buffers[v].name] = np.ravel(a)
 
 
 def _multiply(

@@ -128,9 +128,7 @@ def add_checks(body: Segment, outer: Segment, loop: Loop, scope: Scope) -> None:
     known = {s.name: p for s in body.lengths.symbols if (p := scope.source(s)) is not None}
     for k in range(op.n_states, len(op.traces)):
         rows = outer.lengths.shape(node.outputs[k])[1:]
-        for axis, (a, b) in enumerate(
-            zip(body.lengths.shape(body.outputs[k]), rows, strict=True)
-        ):
+        for axis, (a, b) in enumerate(zip(body.lengths.shape(body.outputs[k]), rows, strict=True)):
             if body.lengths.poly(a).replaced(known) != outer.lengths.poly(b):
                 what = f"a step changes the length of axis {axis} of output {k}"
                 body.lengths.checks.append(Check(a, b, node, what))
@@ -217,8 +215,11 @@ class LoopEmitter:
             c = _C[b.dtype]
             self.outer.declare(b.name, f"const {c} *{b.name} = {self._memory(pieces[0])};")
 
-    def _address(self, pieces: list[Piece], row: Poly, size: Poly) -> str:
-        """The address of a row, given by its number among all rows of the operand."""
+    def _address(self, pieces: list[Piece], row: Poly, size: Poly, item: bool = False) -> str:
+        """The address of a row, given by its number among all rows of the operand.
+
+        With `item` the number there, of an operand whose rows are numbers.
+        """
         lengths = self.outer.segment.lengths
         from jitgraph.cgen.checks import as_length
 
@@ -226,6 +227,8 @@ class LoopEmitter:
             first = lengths.poly(lengths.length(as_length(piece.first)))
             offset = (row + first) * size
             memory = self._memory(piece)
+            if item:
+                return f"{memory}[{poly_text(offset)}]"
             return memory if not offset.terms else f"{memory} + {_grouped(offset)}"
 
         if len(pieces) == 1:
@@ -265,11 +268,11 @@ class LoopEmitter:
             size = self._row_size(slot)
             pieces = self.loop.operands[1 + len(op.sequences) + k]
             for lag, name in enumerate(window, start=1):
-                address = self._address(pieces, Poly.const(depth - lag), size)
+                address = self._address(pieces, Poly.const(depth - lag), size, not b.dims)
                 if b.dims:
                     self.outer.out(f"const {_C[b.dtype]} *{name} = {address};")
                 else:
-                    self.outer.out(f"{_C[b.dtype]} {name}[1] = {{*({address})}};")
+                    self.outer.out(f"{_C[b.dtype]} {name}[1] = {{{address}}};")
             slot += len(taps)
 
     def _used(self, v: Variable) -> bool:
@@ -280,13 +283,12 @@ class LoopEmitter:
         v = self.node.outputs[k]
         return self.outer.segment.buffers[v] if self._used(v) else None
 
-    def _trace_row(self, k: int, trace: Buffer) -> str:
-        """The address of this step's row of a trace that keeps all rows."""
+    def _trace_row(self, k: int, trace: Buffer) -> Poly:
+        """Where this step's row of a trace that keeps all rows begins."""
         row = Poly.name(self.t)
         if self.op.traces[k].reversed:
             row = self._steps_poly() + row.scaled(-1) + Poly.const(-1)
-        offset = row * _product(trace.dims[1:])
-        return f"{trace.name} + {_grouped(offset)}"
+        return row * _product(trace.dims[1:])
 
     def _targets(self) -> None:
         """Where the step puts what it computes."""
@@ -299,7 +301,9 @@ class LoopEmitter:
                 continue
             trace = self._trace(k) if k < len(op.traces) else None
             if trace is not None and op.traces[k].keep is None:
-                self.outer.out(f"{c} *{b.name} = {self._trace_row(k, trace)};")
+                self.outer.out(
+                    f"{c} *{b.name} = {trace.name} + {_grouped(self._trace_row(k, trace))};"
+                )
                 continue
             row = self.segment.rows[v]
             size = poly_text(_product(row.dims[1:]))
@@ -316,13 +320,16 @@ class LoopEmitter:
                 continue
             size = _product(trace.dims[1:])
             if kept.keep is None:
-                self.outer.out(f"*({self._trace_row(k, trace)}) = {b.name}[0];")
+                at = poly_text(self._trace_row(k, trace))
+                self.outer.out(f"{trace.name}[{at}] = {b.name}[0];")
                 continue
             # The trace has min(n, keep) rows, of the last steps.
             first = f"{self.steps} - {poly_text(trace.dims[0])}"
-            place = f"({self.t} - ({first}))*({poly_text(size)})"
+            place = f"{self.t} - ({first})"
+            if size.as_int() != 1:
+                place = f"({place})*{_grouped(size)}"
             self.outer.out(f"if ({self.t} >= {first})")
-            self.outer.out(f"    {_copied(f'{trace.name} + {place}', b.name, b.dtype, size)}")
+            self.outer.out(f"    {_copied(trace.name, place, b.name, b.dtype, size)}")
 
     def _rotate(self) -> None:
         for k, window in enumerate(self.windows):
@@ -352,8 +359,7 @@ class LoopEmitter:
             size = _product(target.dims[1:])
             for place, name in enumerate(reversed(window)):
                 at = _grouped(size.scaled(place))
-                to = target.name if at == "0" else f"{target.name} + {at}"
-                self.outer.out(_copied(to, name, target.dtype, size))
+                self.outer.out(_copied(target.name, at, name, target.dtype, size))
         if steps is None:
             return
         if self._used(steps):
@@ -370,12 +376,14 @@ class LoopEmitter:
                 )
 
 
-def _copied(to: str, source: str, dtype: str, size: Poly) -> str:
-    count = size.as_int()
-    if count == 1:
-        return f"*({to}) = {source}[0];"
-    item = dtypes.NUMPY[dtype].itemsize
-    return f"__builtin_memcpy({to}, {source}, {item} * ({poly_text(size)}));"
+def _copied(to: str, at: str, source: str, dtype: str, size: Poly) -> str:
+    """A row copied to to[at]."""
+    if size.as_int() == 1:
+        return f"{to}[{at}] = {source}[0];"
+    place = to if at == "0" else f"{to} + {at}"
+    return (
+        f"__builtin_memcpy({place}, {source}, {dtypes.NUMPY[dtype].itemsize} * {_grouped(size)});"
+    )
 
 
 def _grouped(p: Poly) -> str:

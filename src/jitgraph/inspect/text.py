@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from jitgraph.callable import Function
-from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Root, Stage
+from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product, Root, Routine, Stage
 from jitgraph.cgen.lengths import Length, Symbol
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Apply, TensorType, Variable, format_origin
 from jitgraph.inspect import CommandError
+from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import ShapeI
 from jitgraph.printing import debugprint, op_label, printable
 
@@ -87,7 +88,11 @@ def _numpy_step(node: Apply) -> dict[str, Any]:
         "reads": [_declared(v) for v in node.inputs],
         "writes": [_declared(v) for v in node.outputs],
         "where": format_origin(node.origins),
-        "why": ["this op has no C: NumPy computes it, through Python, between the C entries"],
+        "why": [
+            "its body is no C: Python steps through the loop"
+            if isinstance(node.op, Scan)
+            else "this op has no C: NumPy computes it, through Python, between the C entries"
+        ],
     }
 
 
@@ -133,6 +138,26 @@ def _item(segment: Segment, number: int) -> dict[str, Any]:
             "computes": f"every label in {segment.buffers[item.labels].name} names a column",
             "where": format_origin(item.node.origins),
             "why": ["labels are checked before any loop uses them"],
+        }
+    if isinstance(item, Routine):
+        reads = ", ".join(segment.buffers[v].name for v in item.operands)
+        writes = ", ".join(segment.buffers[v].name for v in item.node.outputs)
+        return {
+            "kind": "call",
+            "computes": f"{writes} = {item.node.op.name}({reads})",
+            "where": format_origin(item.node.origins),
+            "why": [f"the op is a function of {item.header}"],
+        }
+    if isinstance(item, Loop):
+        body = item.body
+        return {
+            "kind": "scan",
+            "computes": item.node.op.name,
+            "where": format_origin(item.node.origins),
+            "lengths": {s.name: _length_source(body, s) for s in body.lengths.symbols},
+            "scratch": [f"{b.name}: {b.dtype}, {len(b.dims)} axes" for b in body.scratch],
+            "items": [_item(body, k) for k in range(len(body.items))],
+            "why": ["its body is C: the steps are a loop of this entry"],
         }
     return _cluster(segment, item, number)
 
@@ -243,6 +268,12 @@ def _step_lines(number: int, step: dict[str, Any]) -> list[str]:
 
 
 def _item_lines(item: dict[str, Any]) -> list[str]:
+    if item["kind"] == "scan":
+        lines = [f"scan: {item['computes']}{_where(item)}"]
+        for position, inner in enumerate(item["items"]):
+            first, *rest = _item_lines(inner)
+            lines += [f"  .{position}  {first}", *(f"      {line}" for line in rest)]
+        return lines + _why(item)
     if item["kind"] != "loop":
         return [f"{item['kind']}: {item['computes']}{_where(item)}", *_why(item)]
     lines = [f"loop {item['kernel']}: {item['threads']}{_where(item)}"]
