@@ -11,6 +11,10 @@ import cffi
 
 from jitgraph.runtime.toolchain import compile_shared, find_toolchain
 
+# As in the package, libraries stay loaded: where zig has no C run time but its own, unloading does
+# not take back what a library asked to be called at a fork.
+_kept: list[Any] = []
+
 
 def build(
     source: str, cdef: str, directory: Path, *, name: str = "test", include: Path | None = None
@@ -27,4 +31,6 @@ def build(
         library.write_bytes(compile_shared(tools, source, workdir))
     ffi = cffi.FFI()
     ffi.cdef(cdef)
-    return ffi, ffi.dlopen(str(library))
+    lib = ffi.dlopen(str(library))
+    _kept.append(lib)
+    return ffi, lib

@@ -115,6 +115,35 @@ def test_importing_the_command_line_is_cheap() -> None:
     assert not {"matplotlib", "decimal", "subprocess", "concurrent.futures"} & set(loaded)
 
 
+@pytest.mark.parametrize("script", ["", "jitgraph"])
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ("flotX=float32", 'Unknown configuration variable "flotX"'),
+        ("floatX=float33", 'Invalid value ("float33")'),
+        ("floatX", 'Configuration variable "floatX" has no value'),
+    ],
+)
+def test_wrong_flags_are_one_line(script: str, flags: str, complaint: str, tmp_path: Path) -> None:
+    """As `python -m jitgraph`, and as the script that an installation makes."""
+    environment = {"JITGRAPH_FLAGS": flags}
+    if script:
+        path = tmp_path / script
+        path.write_text("import sys\nfrom jitgraph.cli import main\nsys.exit(main())\n")
+        source = str(Path(jitgraph.__file__).parents[1])
+        done = subprocess.run(
+            [sys.executable, str(path), "cache", "info"],
+            env={**os.environ, **environment, "PYTHONPATH": source},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        done = command("cache", "info", env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"jitgraph: {complaint}") and done.stderr.count("\n") == 1
+
+
 def test_version_is_that_of_the_package() -> None:
     done = command("--version")
     assert (done.returncode, done.stdout) == (0, f"jitgraph {jitgraph.__version__}\n")

@@ -13,7 +13,6 @@ from typing import Any
 
 from jitgraph.config import config
 from jitgraph.graph import Apply, Constant, SharedVariable, TensorType, Variable
-from jitgraph.op import Op
 from jitgraph.tensor.sharing import shared, shared_constructor
 
 __version__ = "0.1.0"
@@ -35,6 +34,9 @@ _LAZY = {
     "_asarray": "jitgraph.tensor.rare",
     "clone": "jitgraph.cloning",
     "OrderedUpdates": "jitgraph.cloning",
+    "Op": "jitgraph.extending.user_op",
+    "OpFromGraph": "jitgraph.extending.from_graph",
+    "as_op": "jitgraph.extending.from_function",
     "set_num_threads": "jitgraph.runtime.threads",
     "get_num_threads": "jitgraph.runtime.threads",
     "num_threads": "jitgraph.runtime.threads",
@@ -42,15 +44,25 @@ _LAZY = {
     "cache_clear": "jitgraph.runtime.cache",
     "free_memory": "jitgraph.runtime.buffers",
     "change_flags": "jitgraph.config",
+    "scan": "jitgraph.scan_module",
+    "map": "jitgraph.scan_module",
+    "reduce": "jitgraph.scan_module",
+    "foldl": "jitgraph.scan_module",
+    "foldr": "jitgraph.scan_module",
+    "scan_checkpoints": "jitgraph.scan_module",
 }
 _MODULES = (
     "compile",
     "configparser",
+    "extending",
     "gof",
     "gradient",
+    "ifelse",
     "printing",
+    "random",
     "sandbox",
     "scalar",
+    "scan_module",
     "tensor",
 )
 
@@ -81,7 +93,6 @@ def dot(a: Any, b: Any) -> Variable:
 __all__ = [
     "Apply",
     "Constant",
-    "Op",
     "SharedVariable",
     "TensorType",
     "Variable",

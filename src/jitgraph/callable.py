@@ -11,6 +11,7 @@ import numpy as np
 from jitgraph.compiling import Compiled
 from jitgraph.function_io import In
 from jitgraph.graph import Apply, Container, SharedVariable, TensorType, Variable
+from jitgraph.graph import toposort as _toposort
 from jitgraph.runtime.program import BadArgument, CheckFailed, PythonStep
 
 _LOCKS: dict[int, Any] = {}
@@ -400,11 +401,13 @@ class OptimisedGraph:
             self.outputs = list(compiled.outputs)
         else:
             self.outputs = list(compiled.plan().outputs)
+        if any(node.op.needs_preparation for node in _toposort(compiled.written)):
+            from jitgraph.extending.prepare import as_written
+
+            self.outputs = as_written(self.outputs)
 
     def toposort(self) -> list[Apply]:
-        from jitgraph.graph import toposort
-
-        return toposort(self.outputs)
+        return _toposort(self.outputs)
 
     @property
     def apply_nodes(self) -> set[Apply]:

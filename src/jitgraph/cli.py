@@ -35,15 +35,29 @@ examples:
 """
 
 _BENCH_EXAMPLES = """\
-examples:
-  jitgraph bench sigmoid                                   100,000,000 float64, 4.3 GB of memory
-  jitgraph bench sigmoid -n 1e7 --dtype float32 --no-plots
-  jitgraph bench sigmoid --threads 1 --json sigmoid.json --out pictures
-  jitgraph bench sigmoid -n 1e6 --json - > sigmoid.json    JSON and nothing else
+suites:
+  sigmoid       time against precision of the sigmoid family; then its time against peers
+  elementwise   exp, tanh, log, log1p, erf, softplus, a long expression
+  reductions    mean of squares, sum of a sigmoid, cross-entropy
+  softmax       of rows of three lengths
+  training      a step of logistic regression and of a perceptron
+  overhead      calls that have next to nothing to compute
+  compile       fresh processes to their first result, with empty and with warm caches
+  all           everything
+  compare       two earlier runs of a --history file: bench compare A B; without A B: list them
 
-All contenders run in one process and take turns: every round times each of them once, the first
-round warms up and is not counted, and the figures are medians of the others. Every contender
-that computes a sigmoid is also compared with values of 50 digits.
+examples:
+  jitgraph bench sigmoid                                   100,000,000 elements
+  jitgraph bench sigmoid -n 1e7 --dtype float32 --no-plots --peers none
+  jitgraph bench elementwise -n 1e7 --threads 1 --json figures.json --out pictures
+  jitgraph bench all --peers numba,jax --python jax=/opt/jax/bin/python
+  jitgraph bench softmax -n 1e6 --json - > softmax.json    JSON and nothing else
+  jitgraph bench all --history runs.jsonl && jitgraph bench compare 3f2a 77c1 --history runs.jsonl
+
+Peers run in processes of their own and take turns: every round times each of them once, after a
+call that is not counted, and the figures are medians of the rounds. What memory allows is measured
+in the same rounds. A peer's result is compared with NumPy's before it is timed. The study of
+precision compares with values of 50 digits.
 The pictures need matplotlib: pip install 'jitgraph[plot]'
 """
 
@@ -159,18 +173,30 @@ def _described(
     )
 
 
+_SUITES = ("sigmoid", "elementwise", "reductions", "softmax", "training", "overhead", "compile")
+
+
 def _bench_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("suite", choices=("sigmoid",), help="what to measure")
+    bench.add_argument("suite", choices=(*_SUITES, "all", "compare"), help="what to measure")
+    bench.add_argument("runs", nargs="*", help="of compare: two numbers or commits of the history")
     bench.add_argument(
-        "-n", type=elements, default=100_000_000, metavar="N", help="elements (default: 1e8)"
+        "-n",
+        type=elements,
+        default=100_000_000,
+        metavar="N",
+        help="elements of a large array (default: 1e8)",
     )
-    bench.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    bench.add_argument(
+        "--dtype",
+        choices=("float64", "float32"),
+        help="default: float64; sigmoid and softmax against peers in both",
+    )
     bench.add_argument(
         "--threads",
         type=between(1, 256),
         metavar="T",
-        help="threads of compiled functions and of the copy they are compared with "
-        "(default: as in any program)",
+        help="threads of compiled functions, of the peers, and of the copy they are compared "
+        "with (default: as in any program)",
     )
     bench.add_argument(
         "--rounds",
@@ -180,7 +206,30 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
         help="counted rounds (default: 5); medians of fewer than 5 are not worth much",
     )
     bench.add_argument(
+        "--peers",
+        default="all",
+        metavar="NAMES",
+        help="peers to compare with, separated by commas; all (that are installed), none",
+    )
+    bench.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="Python that has the peer NAME, if it is not this one; can be repeated",
+    )
+    bench.add_argument(
+        "--time-limit",
+        type=between(1, 86_400),
+        default=120,
+        metavar="S",
+        help="seconds after which a peer is given up (default: 120)",
+    )
+    bench.add_argument(
         "--json", metavar="FILE", help="write the figures to FILE too; -: JSON on stdout, no table"
+    )
+    bench.add_argument(
+        "--history", metavar="FILE", help="add the run to FILE; of compare: the FILE to read"
     )
     bench.add_argument(
         "--out", default=".", metavar="DIR", help="directory of the pictures (default: here)"
@@ -201,18 +250,83 @@ def _inspect_arguments(inspect: argparse.ArgumentParser) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.suite == "compare":
+        return _bench_compare(arguments)
+    if arguments.runs:
+        raise CommandError(f"bench {arguments.suite} takes no more names: {arguments.runs[0]}")
+    from jitgraph.bench import comparison
+
+    settings = comparison.Settings(
+        suite=arguments.suite,
+        n=arguments.n,
+        dtype=arguments.dtype,
+        threads=arguments.threads,
+        rounds=arguments.rounds,
+        peers=_peers(arguments.peers),
+        pythons=_pythons(arguments.python),
+        time_limit=arguments.time_limit,
+    )
+    pictures_to = None if arguments.no_plots else arguments.out
+    if arguments.suite != "sigmoid":
+        return comparison.run(settings, arguments.json, pictures_to, arguments.history)
     from jitgraph.bench import sigmoid
 
     return sigmoid.run(
         sigmoid.Settings(
             n=arguments.n,
-            dtype=arguments.dtype,
+            dtype=arguments.dtype or "float64",
             threads=arguments.threads,
             rounds=arguments.rounds,
         ),
         json_to=arguments.json,
-        pictures_to=None if arguments.no_plots else arguments.out,
+        pictures_to=pictures_to,
+        peers=settings if settings.peers else None,
+        history_in=arguments.history,
     )
+
+
+def _peers(text: str) -> list[str]:
+    from jitgraph.bench.comparison import peer_names
+
+    try:
+        return peer_names(text)
+    except ValueError as error:
+        raise CommandError(f"--peers: {error}") from None
+
+
+def _pythons(pairs: Sequence[str]) -> dict[str, str]:
+    """{peer: interpreter} of NAME=PATH; torch names torch.compile too."""
+    from jitgraph.bench.peers.worker import PEERS
+
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        module = {k: PEERS[k][1] for k in PEERS if k.lower() == name.lower()}
+        if not equals or not module:
+            raise CommandError(f"--python: {pair!r} is not NAME=PATH of a peer")
+        if not os.access(path, os.X_OK):
+            raise CommandError(f"--python: {path} is not a program")
+        found.update({k: path for k in PEERS if PEERS[k][1] in module.values()})
+    return found
+
+
+def _bench_compare(arguments: argparse.Namespace) -> int:
+    from jitgraph.bench import history
+
+    if arguments.history is None:
+        raise CommandError("bench compare needs --history FILE")
+    if len(arguments.runs) not in (0, 2):
+        raise CommandError("bench compare takes two runs, or none to list them")
+    runs = history.read(arguments.history)
+    if not arguments.runs:
+        print(history.listing(runs), end="")
+        return OK
+    compared = history.compare(*(history.find(runs, name) for name in arguments.runs))
+    if arguments.json == "-":
+        print_json(compared)
+    else:
+        print(history.render(compared), end="")
+    return OK
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.canonical import graph_text, large_constants, own_memory
-from jitgraph.graph import Constant, TensorType, Variable
+from jitgraph.graph import Constant, Variable, toposort
 from jitgraph.op import from_token
 from jitgraph.runtime.program import CompiledStep, Program, PythonStep
 
@@ -31,6 +31,7 @@ class Compiled:
     step_ops: list[Any] = field(default_factory=list)
     c_inputs: frozenset[int] = frozenset()  # inputs that the first step, C code, checks by itself
     _plan: Any = None
+    written: list[Variable] = field(default_factory=list)  # outputs with the ops of the program
 
     def plan(self) -> Any:
         """The plan of this very graph, with the user's names and lines; made when asked for."""
@@ -64,11 +65,12 @@ def plan_graph(
 ) -> tuple[Any, list[Constant]]:
     """Rewrite and plan; also the large constants of the rewritten graph, the slots after inputs."""
     from jitgraph.cgen.plan import make_plan
+    from jitgraph.ops.branch import close_branches
     from jitgraph.rewrite.pipeline import optimise
 
     report = {} if report is None else report
     with _timed(report, "rewrite"):
-        rewritten = own_memory(optimise(list(outputs), mode))
+        rewritten = own_memory(close_branches(optimise(list(outputs), mode)))
     constants = large_constants(rewritten, inputs)
     with _timed(report, "plan"):
         plan = make_plan([*inputs, *constants], rewritten, fusion=mode.fusion)
@@ -79,6 +81,22 @@ def compile_graph(
     inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any]
 ) -> Compiled:
     """The program for a graph whose leaves are `inputs`, from memory, disk or the compiler."""
+    written = list(outputs)
+    if any(node.op.needs_preparation for node in toposort(outputs, stop=inputs)):
+        from jitgraph.extending.prepare import prepared
+
+        outputs = prepared(outputs, stop=inputs)
+    compiled: Compiled = mode.compile(inputs, outputs, report) or compile_plain(
+        inputs, outputs, mode, report
+    )
+    compiled.written = written
+    return compiled
+
+
+def compile_plain(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Any, report: dict[str, Any]
+) -> Compiled:
+    """As `compile_graph`, for built-in ops and without what the mode adds to the program."""
     if mode.linker == "reference":
         return _reference_program(inputs, outputs, mode, report)
     from jitgraph.runtime.cache import Entry, default_cache, make_key
@@ -169,12 +187,12 @@ def _assemble(
 def has_c(metadata: dict[str, Any]) -> bool:
     """Whether some step of a program, or of the body of one of its loops, is compiled."""
     return any(
-        s["kind"] == "c" or (s["kind"] == "loop" and has_c(s["body"])) for s in metadata["steps"]
+        s["kind"] == "c" or any(map(has_c, s.get("bodies", ()))) for s in metadata["steps"]
     )
 
 
 def _program(metadata: dict[str, Any], lib: Any, ops: list[Any]) -> Program:
-    """The program that `Plan.metadata` describes; the ops of its Python steps are added to `ops`."""
+    """The program that `Plan.metadata` describes; adds the ops of its Python steps to `ops`."""
     from jitgraph.runtime.loader import host
 
     steps: list[CompiledStep | PythonStep] = []
@@ -183,11 +201,13 @@ def _program(metadata: dict[str, Any], lib: Any, ops: list[Any]) -> Program:
             steps.append(CompiledStep(lib, host(), s))
             continue
         number = len(ops)
-        if s["kind"] == "loop":
-            from jitgraph.runtime.loop import LoopStep
+        if "bodies" in s:
+            from jitgraph.runtime.loop import ChoiceStep, LoopStep
 
             ops.append(None)
-            steps.append(LoopStep(_program(s["body"], lib, ops), s, number))
+            bodies = [_program(body, lib, ops) for body in s["bodies"]]
+            kind = LoopStep if s["kind"] == "loop" else ChoiceStep
+            steps.append(kind(bodies, s, number))
         else:
             ops.append(from_token(s["op"]))
             steps.append(PythonStep(ops[-1].evaluate, s, number))

@@ -14,7 +14,8 @@ weak to strong:
 5. assignment at run time: ``config.floatX = "float32"``.
 
 Sources 2 to 4 are read when this module is imported. An unknown name or a bad value in them raises
-``ValueError`` there, hence at ``import jitgraph``: a misspelt flag must not pass unnoticed.
+``ValueError`` there, hence at ``import jitgraph``: a misspelt flag must not pass unnoticed. The
+command ``jitgraph`` prints it as one line and exits with status 2.
 """
 
 # This module is imported before everything else, often by programs that only want one flag.
@@ -23,6 +24,7 @@ Sources 2 to 4 are read when this module is imported. An unknown name or a bad v
 from __future__ import annotations
 
 import os
+import sys
 
 from jitgraph.options import AT_RUN_TIME, GPU_NAMES, OPTIONS, Option
 
@@ -261,4 +263,29 @@ def _file_settings(path: str) -> Iterator[tuple[str, str, str]]:
             yield prefix + name, text.strip(), path
 
 
-config = Config(OPTIONS, os.environ)
+def _of_this_process() -> Config:
+    """The configuration that files and environment ask for.
+
+    Raises ValueError if they are wrong, SystemExit(2) with one line on stderr if this process is
+    the command `jitgraph`, whose own code cannot run before the package is imported.
+    """
+    try:
+        return Config(OPTIONS, os.environ)
+    except ValueError as error:
+        if not _is_command():
+            raise
+        text = "".join(c if c.isprintable() else "?" for c in str(error))
+        sys.stderr.write(f"jitgraph: {text}\n")
+        raise SystemExit(2) from None
+
+
+def _is_command() -> bool:
+    """Whether this process was started as `jitgraph` or `python -m jitgraph`."""
+    program = sys.argv[0] if sys.argv else ""
+    if program == "-m":
+        words = iter(sys.orig_argv)
+        return "-m" in words and next(words, "") == "jitgraph"
+    return os.path.basename(program) in ("jitgraph", "jitgraph.exe", "jitgraph-script.py")
+
+
+config = _of_this_process()

@@ -46,6 +46,7 @@ from jitgraph.op import (
 from jitgraph.ops.arithmetic import add, identity
 from jitgraph.ops.elementwise import FILL, zeros_for
 from jitgraph.ops.shape import DimShuffle, restrict_pattern
+from jitgraph.jacobians import hessian, jacobian
 from jitgraph.ops.values import as_tensor_variable
 from jitgraph.verify import numeric_grad, verify_grad
 
@@ -65,6 +66,8 @@ __all__ = [
     "grad_not_implemented",
     "grad_scale",
     "grad_undefined",
+    "hessian",
+    "jacobian",
     "numeric_grad",
     "subgraph_grad",
     "undefined_grad",
@@ -330,6 +333,16 @@ def _propagate(
     return found
 
 
+def propagate(
+    known: Mapping[Variable, Gradient], targets: Sequence[Variable]
+) -> dict[Variable, Gradient]:
+    """The gradient of each target, where `known` are terms of the gradients of its variables.
+
+    For ops with a graph inside: nothing is checked, and what does not exist is returned.
+    """
+    return _propagate(known, targets, (), add_known=True)
+
+
 class _Sweep:
     """The terms of every gradient, collected from the roots towards the leaves."""
 
@@ -439,7 +452,7 @@ def _ask(node: Apply, grads: Sequence[Gradient]) -> list[Gradient]:
     """What the op of `node` answers, checked."""
     op, where = node.op, here(node.origins)
     try:
-        answers = list(op.grad(node.inputs, node.outputs, grads))
+        answers = list(op.L_op(node.inputs, node.outputs, grads))
     except MethodNotDefined as error:
         reason = str(error.args[-1]) if error.args else op.name
         raise MethodNotDefined("grad", type(op), f"{reason}{where}") from error
@@ -542,7 +555,7 @@ def Rop(
     _choice("disconnected_outputs", disconnected_outputs, ("raise", "warn", "ignore"))
     _choice("return_disconnected", return_disconnected, ("zero", "None", "Disconnected"))
     _targets(inputs)
-    duals = [_dual(out) for out in outputs]
+    duals = [dual(out) for out in outputs]
     rows = _rows(zip(outputs, duals, strict=True), inputs)
     choices = (disconnected_outputs, return_disconnected, "raise")
     pairs = [
@@ -562,7 +575,8 @@ def Rop(
     return format_as(isinstance(f, list), isinstance(f, tuple), results)
 
 
-def _dual(out: Variable) -> Variable:
+def dual(out: Variable) -> Variable:
+    """A new variable for the gradient of `out`: of its shape, float."""
     dtype = out.type.dtype
     if dtype in dtypes.DISCRETE:
         dtype = dtypes.check(config.floatX)

@@ -91,6 +91,10 @@ class Mode:
         """The same mode, with another set of rewrites if `optimizer` is given."""
         return self if optimizer == "" else replace(self, optimizer=optimizer)
 
+    def compile(self, inputs: Any, outputs: Any, report: dict[str, Any]) -> Any:
+        """The program of a mode that runs functions in its own way, None for the usual one."""
+        return None
+
     # -- what it means --
 
     @property

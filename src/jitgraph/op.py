@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jitgraph.config import config
 from jitgraph.errors import MethodNotDefined
-from jitgraph.graph import Apply, Constant, Variable, format_origin, user_origin
+from jitgraph.graph import Apply, Constant, Origin, Variable, format_origin, user_origin
 
 
 class Disconnected:
@@ -79,6 +80,7 @@ class Op:
     foldable: bool = True  # may be evaluated when all inputs are constants
     default_output: int | None = None
     is_left_padding: bool = False  # only puts axes of length 1 before its input
+    needs_preparation: bool = False  # replaced before compilation, see jitgraph.extending
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -112,18 +114,29 @@ class Op:
 
     __repr__ = __str__
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _stored_op, (type(self).__module__, self.token())
+
     # -- building --
     def make_node(self, *inputs: Any) -> Apply:
         raise NotImplementedError
 
     def __call__(self, *inputs: Any) -> Any:
         node = self.make_node(*inputs)
-        node.origins = user_origin()
+        self.noted(node, user_origin())
         if len(node.outputs) == 1:
             return node.outputs[0]
         if self.default_output is not None:
             return node.outputs[self.default_output]
         return list(node.outputs)
+
+    def noted(self, node: Apply, origins: tuple[Origin, ...]) -> None:
+        """Keep the place in the program that made `node`, and compute test values if asked for."""
+        node.origins = origins
+        if config.compute_test_value != "off":
+            from jitgraph.test_values import compute
+
+            compute(node)
 
     # -- meaning --
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -143,6 +156,12 @@ class Op:
         """Gradients of the inputs, given those of the outputs (`grads`, some DISCONNECTED)."""
         raise MethodNotDefined("grad", type(self), type(self).__name__)
 
+    def L_op(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
+    ) -> list[Gradient]:
+        """What differentiation asks: `grad`, in the form that ops written for Theano have too."""
+        return self.grad(inputs, outputs, grads)
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """For each input and each output, whether a gradient can flow between them."""
         return [[True] * len(node.outputs) for _ in node.inputs]
@@ -158,6 +177,19 @@ def from_token(token: str) -> Op:
 
     name, *props = json.loads(token)
     return REGISTRY[name](*(_freeze(p) for p in props))
+
+
+def _stored_op(module: str, token: str) -> Op:
+    """The op that was pickled under this token; `module` declares its class."""
+    import importlib
+
+    importlib.import_module(module)
+    try:
+        return from_token(token)
+    except KeyError as missing:
+        raise LookupError(
+            f"the op {token} is declared by a program: import what declares {missing} first"
+        ) from None
 
 
 def describe(variable: Variable) -> str:

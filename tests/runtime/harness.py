@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from jitgraph.runtime import toolchain
+from jitgraph.runtime.toolchain import Toolchain
 
 SEARCH_PATH = os.pathsep.join(
     [str(Path(toolchain.__file__).parents[2]), str(Path(__file__).parent)]
 )
+
+
+def exec_of(toolchain: Toolchain) -> str:
+    """The line of a shell script that becomes the compiler, with the script's arguments."""
+    return f'exec {shlex.join(toolchain.argv)} "$@"'
 
 
 def kernel(number: int) -> str:

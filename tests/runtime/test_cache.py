@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import kernel, run_python
+from harness import exec_of, kernel, run_python
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -477,16 +477,18 @@ def test_nothing_is_created_before_the_first_write(tmp_path: Path) -> None:
 # --- threads ---------------------------------------------------------------------------------
 
 
-def test_threads_compile_once(tmp_path: Path, fake: Callable[..., Toolchain]) -> None:
+def test_threads_compile_once(
+    tmp_path: Path, fake: Callable[..., Toolchain], toolchain: Toolchain
+) -> None:
     (tmp_path / "so").write_bytes(b"")
-    toolchain = fake(f"echo run >> '{tmp_path}/runs'; sleep 0.1; exec cc \"$@\"")
+    slow = fake(f"echo run >> '{tmp_path}/runs'; sleep 0.1; {exec_of(toolchain)}")
     for directory in (tmp_path / "cache", Path("/dev/null/impossible")):
         (tmp_path / "runs").unlink(missing_ok=True)
         cache = Cache(str(directory))
         found: list[Any] = []
 
         def work(cache: Cache = cache, found: list[Any] = found) -> None:
-            found.append(cache.get_or_build(KEY, PARTS, build(), toolchain, {}))
+            found.append(cache.get_or_build(KEY, PARTS, build(), slow, {}))
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import kernel, run_python
+from harness import exec_of, kernel, run_python
 
 from jitgraph.runtime.cache import Cache, make_key
 from jitgraph.runtime.toolchain import Toolchain
@@ -57,20 +57,20 @@ for child in children:
 """
 
 
-def stampede(tmp_path: Path, same: str) -> tuple[list[list[str]], int, str]:
+def stampede(tmp_path: Path, toolchain: Toolchain, same: str) -> tuple[list[list[str]], int, str]:
     """Return [answer, source, seconds] of each process, the compiler's runs, and stderr."""
     compiler = tmp_path / "slowcc"
     log = shlex.quote(str(tmp_path / "runs"))
     # The delay is that of a compiler: nobody could profit from luck with the timing.
-    compiler.write_text(f'#!/bin/sh\necho run >> {log}\nsleep 0.3\nexec cc "$@"\n')
+    compiler.write_text(f"#!/bin/sh\necho run >> {log}\nsleep 0.3\n{exec_of(toolchain)}\n")
     compiler.chmod(0o755)
     done = run_python(STAMPEDE, str(tmp_path / "cache"), str(compiler), same)
     answers = [line.split() for line in done.stdout.splitlines()]
     return answers, len((tmp_path / "runs").read_text().splitlines()), done.stderr
 
 
-def test_32_processes_compile_one_function_once(tmp_path: Path) -> None:
-    answers, runs, errors = stampede(tmp_path, "same")
+def test_32_processes_compile_one_function_once(tmp_path: Path, toolchain: Toolchain) -> None:
+    answers, runs, errors = stampede(tmp_path, toolchain, "same")
     assert runs == 1
     assert [answer for answer, _, _ in answers] == ["100"] * 32
     assert sorted(source for _, source, _ in answers) == ["compiled"] + ["disk"] * 31
@@ -81,8 +81,10 @@ def test_32_processes_compile_one_function_once(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").rglob("*.lock"))
 
 
-def test_32_processes_compile_32_functions_side_by_side(tmp_path: Path) -> None:
-    answers, runs, errors = stampede(tmp_path, "different")
+def test_32_processes_compile_32_functions_side_by_side(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    answers, runs, errors = stampede(tmp_path, toolchain, "different")
     assert runs == 32 and errors == ""
     assert [(answer, source) for answer, source, _ in answers] == [("100", "compiled")] * 32
     # One after the other they would sleep for 9.6 s alone.
@@ -188,10 +190,13 @@ def test_kills_at_random_instants_leave_a_sound_cache(
 
 
 def test_a_fork_during_a_build_does_not_lock_the_child(
-    tmp_path: Path, fake: Callable[..., Toolchain], counting: tuple[Toolchain, Callable[[], int]]
+    tmp_path: Path,
+    fake: Callable[..., Toolchain],
+    toolchain: Toolchain,
+    counting: tuple[Toolchain, Callable[[], int]],
 ) -> None:
     pidfile = tmp_path / "pid"
-    slow = fake(f'echo $$ > {shlex.quote(str(pidfile))}; sleep 1.5; exec cc "$@"', name="slow")
+    slow = fake(f'echo $$ > {shlex.quote(str(pidfile))}; sleep 1.5; {exec_of(toolchain)}', name="slow")
     cache = Cache(str(tmp_path / "cache"), lock_timeout=0.1)
     thread = threading.Thread(target=lambda: get(cache, slow))
     thread.start()

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from jitgraph.bench import comparison, history
+from jitgraph.bench import report as form
 from jitgraph.bench.measure import (
     Array,
     Contender,
@@ -138,28 +140,37 @@ def refuse_if_too_large(settings: Settings) -> None:
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def run(settings: Settings, json_to: str | None = None, pictures_to: str | None = None) -> int:
-    """Measure, print the table (or JSON on stdout for json_to='-'), draw; return the exit code.
+def run(
+    settings: Settings,
+    json_to: str | None = None,
+    pictures_to: str | None = None,
+    peers: comparison.Settings | None = None,
+    history_in: str | None = None,
+) -> int:
+    """Measure, print the tables (or JSON on stdout for json_to='-'), draw; return the exit code.
 
-    pictures_to: a directory, None for no pictures.
+    pictures_to: a directory, None for no pictures
+    peers:       the comparison with other libraries, in processes of their own, that follows
+    history_in:  a file that the comparison is added to
     """
-    import jitgraph
-
     refuse_if_too_large(settings)
-    _refuse_if_unwritable(json_to, pictures_to)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    with jitgraph.num_threads(settings.threads), Progress() as progress:
-        threads = jitgraph.get_num_threads()
-        rows = _rows(settings, threads, progress)
-    report = as_json(settings, threads, rows, load)
-    report["pictures"] = []
-    remark = ""
-    if pictures_to is not None:
-        report["pictures"], remark = _draw(report, rows, pictures_to)
+    if peers is not None:
+        comparison.refuse_if_too_large(peers)
+    comparison.refuse_if_unwritable(json_to, pictures_to, history_in)
+    report, remark = _study(settings, pictures_to)
+    text = render(report)
+    if peers is not None:
+        with Progress() as progress:
+            compared = report["comparison"] = comparison.measure(peers, progress)
+        if history_in is not None:
+            history.append(history_in, compared)
+        if pictures_to is not None and not remark:
+            report["pictures"] += comparison.draw(compared, pictures_to)[0]
+        text += "\n" + form.render(compared)
     if json_to == "-":
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
-        print(render(report), end="")
+        print(text, end="")
         if json_to is not None:
             with open(json_to, "w", encoding="utf-8") as file:
                 file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
@@ -171,14 +182,25 @@ def run(settings: Settings, json_to: str | None = None, pictures_to: str | None 
     return 0
 
 
-def _refuse_if_unwritable(json_to: str | None, pictures_to: str | None) -> None:
-    """Minutes of measuring must not end in "no such directory"."""
-    if pictures_to is not None and not os.path.isdir(pictures_to):
-        raise CommandError(f"--out: there is no directory {pictures_to}")
-    if json_to not in (None, "-"):
-        parent = os.path.dirname(os.path.abspath(str(json_to)))
-        if not os.path.isdir(parent) or os.path.isdir(str(json_to)):
-            raise CommandError(f"--json: the file {json_to} cannot be written")
+def _study(settings: Settings, pictures_to: str | None) -> tuple[dict[str, Any], str]:
+    """Time against precision: the figures, and why there are no pictures, if so.
+
+    What it has allocated is given back, for the processes of the peers.
+    """
+    import jitgraph
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    with jitgraph.num_threads(settings.threads), Progress() as progress:
+        threads = jitgraph.get_num_threads()
+        rows = _rows(settings, threads, progress)
+    report = as_json(settings, threads, rows, load)
+    report["pictures"] = []
+    remark = ""
+    if pictures_to is not None:
+        report["pictures"], remark = _draw(report, rows, pictures_to)
+    rows.clear()
+    jitgraph.free_memory()
+    return report, remark
 
 
 def _rows(settings: Settings, threads: int, progress: Progress) -> list[Row]:

@@ -19,10 +19,10 @@ from jitgraph.cgen.emit import (
     poly_text,
     signature,
 )
-from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product, Routine
+from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref, top_loop
 from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
-from jitgraph.cgen.loops import LoopEmitter
+from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
@@ -53,7 +53,7 @@ class EntryEmitter:
         self.constants = list(segment.constants)
         self.depth = 1
         self.names = Names()  # of what only the text needs
-        self.loops: dict[int, LoopEmitter] = {}
+        self.loops: dict[int, LoopEmitter | ChoiceEmitter] = {}
 
     def out(self, text: str, depth: int | None = None) -> None:
         self.lines.append("    " * (self.depth if depth is None else depth) + text if text else "")
@@ -77,6 +77,8 @@ class EntryEmitter:
         for number, item in enumerate(self.segment.items):
             if isinstance(item, Loop):
                 self.loops[number] = LoopEmitter(self, item)
+            elif isinstance(item, Choice):
+                self.loops[number] = ChoiceEmitter(self, item)
             if number not in self.segment.kernels:
                 continue
             kernel = self.segment.kernels[number]
@@ -308,7 +310,7 @@ class EntryEmitter:
                 self._call(self.segment.kernels[number])
             elif isinstance(item, Product):
                 self._product(item)
-            elif isinstance(item, Loop):
+            elif isinstance(item, (Loop, Choice)):
                 self.loops[number].run()
             elif isinstance(item, Routine):
                 self._routine(item)
@@ -469,12 +471,12 @@ class BodyEmitter(EntryEmitter):
         for line in emitter.lines:
             self.out(line)
 
-    def hoisted_lengths(self) -> None:
+    def hoisted_lengths(self, checks: bool = True) -> None:
         """Before the loop: what no step changes."""
         self.depth = self.root.depth
         self._define_new()
         for k, check in enumerate(self.segment.checks):
-            if not self._moves(check):
+            if checks and not self._moves(check):
                 self._check(self.segment.first_check + k, check)
         for loop in self.loops.values():
             loop.prologue()
@@ -494,8 +496,8 @@ class BodyEmitter(EntryEmitter):
         moving = self.segment.moving()
         return any(isinstance(n, Symbol) and n.name in moving for n in (check.left, check.right))
 
-    def step(self) -> None:
-        """What is done in every step."""
+    def step(self, all_checks: bool = False) -> None:
+        """What is done in every step, or in a branch that is taken."""
         self._define_new()
         done = 0
         while done < len(self.later):
@@ -504,7 +506,7 @@ class BodyEmitter(EntryEmitter):
             done += 1
         self.headers |= self.host_scalars.headers
         for k, check in enumerate(self.segment.checks):
-            if self._moves(check):
+            if all_checks or self._moves(check):
                 self._check(self.segment.first_check + k, check)
         self.items()
 

@@ -19,6 +19,7 @@ from jitgraph.cgen.build import GATHERS, VIEWS, Builder, Index, is_gather
 from jitgraph.cgen.ir import Buffer, Call, Let, Poly
 from jitgraph.cgen.lengths import Length, Lengths, Symbol
 from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.ops.branch import Branch
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor, Subtensor, slice_bounds
 from jitgraph.ops.join import Join
@@ -165,6 +166,14 @@ class Routine:
         return getattr(self.node.op, "c_routine_checks", None)
 
 
+@dataclass(eq=False)
+class Choice:
+    """Two bodies, of which one is run."""
+
+    node: Apply
+    bodies: list[Any]  # Segments
+
+
 def routine_inputs(template: str) -> list[int]:
     """The numbers of the inputs whose memory a template names."""
     return sorted({int(k) for k in re.findall(r"\{x(\d+)\}", template)})
@@ -185,7 +194,7 @@ def routine_of(node: Apply) -> tuple[str, str] | None:
 
 _ROUTINES: WeakKeyDictionary[Apply, Any] = WeakKeyDictionary()
 
-Item = Cluster | Product | LabelCheck | Loop | Routine
+Item = Cluster | Product | LabelCheck | Loop | Choice | Routine
 
 
 def materialised(
@@ -210,7 +219,7 @@ def materialised(
         for v in node.inputs:
             if _needs_memory(node, v):
                 result.add(v)
-        if isinstance(op, (Reduce, ArgReduce, Dot, Join, IncSubtensor, MakeVector, Scan)):
+        if isinstance(op, (Reduce, ArgReduce, Dot, Join, IncSubtensor, MakeVector, Scan, Branch)):
             result.update(node.outputs)
         inlined = sum(cost.get(v, 0) for v in set(node.inputs) if v not in result)
         for out in node.outputs:
@@ -226,7 +235,7 @@ def materialised(
 
 
 def _needs_memory(node: Apply, v: Variable) -> bool:
-    if hasattr(node.op, "c_routine"):
+    if hasattr(node.op, "c_routine") or isinstance(node.op, Branch):
         return True
     if isinstance(node.op, Reshape):
         return v is node.inputs[0]

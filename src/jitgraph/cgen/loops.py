@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from jitgraph import dtypes
 from jitgraph.cgen.comment import safe
 from jitgraph.cgen.emit import poly_text
-from jitgraph.cgen.fuse import Loop, Piece
+from jitgraph.cgen.fuse import Choice, Loop, Piece
 from jitgraph.cgen.ir import Buffer, Poly
 from jitgraph.cgen.lengths import Check, Length, Symbol
-from jitgraph.graph import Apply, Constant, TensorType, Variable, format_origin, toposort
-from jitgraph.op import Op
+from jitgraph.graph import Apply, Constant, Variable, format_origin
 from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import ShapeI
 
@@ -37,32 +36,21 @@ class NotALoop(Exception):
         self.node = node
 
 
-def has_compiled_body(op: Op) -> bool:
-    """Whether, going by its ops and types, the loop can be C."""
-    from jitgraph.cgen.segment import is_compiled
-
-    assert isinstance(op, Scan)
-    body = op.body
-    if op.until and any(t.keep is not None for t in op.traces):
-        return False
-    return all(isinstance(v.type, TensorType) for v in body.inputs) and all(
-        is_compiled(node) for node in toposort(body.outputs, stop=body.inputs)
-    )
-
-
 class Scope:
     """The lengths of a body, in terms of those of the segment around it."""
 
-    def __init__(self, body: Segment, outer: Segment, loop: Loop):
-        self.body, self.outer, self.loop = body, outer, loop
+    def __init__(self, body: Segment, outer: Segment, item: Loop | Choice):
+        self.body, self.outer, self.item = body, outer, item
         self.slot_dims = self._slot_dims()
         self._moves: dict[str, bool] = {}
 
     def _slot_dims(self) -> list[tuple[Poly, ...]]:
         """For each slot of the body its lengths as polynomials of the outer segment."""
-        op = self.loop.node.op
+        op, inputs = self.item.node.op, self.item.node.inputs
         shape = self.outer.lengths.shape
-        n, sequences, initials, fixed = op.outer(self.loop.node.inputs)
+        if isinstance(self.item, Choice):
+            return [tuple(map(self.outer.lengths.poly, shape(v))) for v in inputs[1:]]
+        _, sequences, initials, fixed = op.outer(inputs)
         found = [shape(x)[1:] for x in sequences]
         for x, taps in zip(initials, op.lags, strict=True):
             found += [shape(x)[1:]] * len(taps)
@@ -114,9 +102,13 @@ class Scope:
         return mine | self.outer.moving()
 
 
-def add_checks(body: Segment, outer: Segment, loop: Loop, scope: Scope) -> None:
-    """What a step makes must have the shape of the row it is stored in."""
-    op, node = loop.node.op, loop.node
+def add_checks(body: Segment, outer: Segment, item: Loop | Choice, scope: Scope) -> None:
+    """What a body makes must have the shape of the memory it is stored in."""
+    op, node = item.node.op, item.node
+    if isinstance(item, Choice):
+        shapes = [outer.lengths.shape(v) for v in node.outputs]
+        _add_fits(body, outer, item, scope, dict(enumerate(shapes)))
+        return
     _, windows, _ = op.inner()
     for k, window in enumerate(windows):
         value = body.outputs[k]
@@ -125,13 +117,25 @@ def add_checks(body: Segment, outer: Segment, loop: Loop, scope: Scope) -> None:
             body.lengths.require_equal(
                 a, b, node, f"a step changes the length of axis {axis} of state {k}"
             )
+    maps = range(op.n_states, len(op.traces))
+    _add_fits(body, outer, item, scope, {k: outer.lengths.shape(node.outputs[k])[1:] for k in maps})
+
+
+def _add_fits(
+    body: Segment,
+    outer: Segment,
+    item: Loop | Choice,
+    scope: Scope,
+    shapes: dict[int, tuple[Length, ...]],
+) -> None:
+    """A check for every length that is not evidently the one wanted of that result."""
     known = {s.name: p for s in body.lengths.symbols if (p := scope.source(s)) is not None}
-    for k in range(op.n_states, len(op.traces)):
-        rows = outer.lengths.shape(node.outputs[k])[1:]
-        for axis, (a, b) in enumerate(zip(body.lengths.shape(body.outputs[k]), rows, strict=True)):
+    for k, wanted in shapes.items():
+        made = body.lengths.shape(body.outputs[k])
+        for axis, (a, b) in enumerate(zip(made, wanted, strict=True)):
             if body.lengths.poly(a).replaced(known) != outer.lengths.poly(b):
-                what = f"a step changes the length of axis {axis} of output {k}"
-                body.lengths.checks.append(Check(a, b, node, what))
+                what = f"axis {axis} of output {k} does not have its length"
+                body.lengths.checks.append(Check(a, b, item.node, what))
 
 
 class LoopEmitter:
@@ -376,6 +380,43 @@ class LoopEmitter:
                 )
 
 
+class ChoiceEmitter:
+    """Writes an ifelse: two bodies, each with its own lengths and checks."""
+
+    def __init__(self, outer: EntryEmitter, choice: Choice):
+        from jitgraph.cgen.entry import BodyEmitter
+
+        self.outer = outer
+        self.choice = choice
+        self.inner = [BodyEmitter(outer, body) for body in choice.bodies]
+
+    def prologue(self) -> None:
+        """The lengths that say how much memory either body needs; nothing is checked yet."""
+        for body in self.inner:
+            body.hoisted_lengths(checks=False)
+
+    def run(self) -> None:
+        out, outer, node = self.outer.out, self.outer, self.choice.node
+        condition = outer._pointer(outer.segment.buffers[node.inputs[0]])
+        where = safe(format_origin(node.origins))
+        if where:
+            out(f"/* {where} */")
+        out(f"if ({condition}[0]) {{")
+        for number, body in enumerate(self.inner):
+            outer.depth += 1
+            for v, inner in zip(node.inputs[1:], body.segment.slots, strict=True):
+                b = body.segment.buffers[inner]
+                memory = outer._pointer(outer.segment.buffers[v])
+                outer.declare(b.name, f"const {_C[b.dtype]} *{b.name} = {memory};")
+            for v, inner in zip(node.outputs, body.segment.outputs, strict=True):
+                b = body.segment.buffers[inner]
+                out(f"{_C[b.dtype]} *{b.name} = {outer.segment.buffers[v].name};")
+            body.depth = outer.depth
+            body.step(all_checks=True)
+            outer.depth -= 1
+            out("} else {" if number == 0 else "}")
+
+
 def _copied(to: str, at: str, source: str, dtype: str, size: Poly) -> str:
     """A row copied to to[at]."""
     if size.as_int() == 1:
@@ -398,4 +439,4 @@ def _product(dims: tuple[Poly, ...]) -> Poly:
     return total
 
 
-__all__ = ["Length", "LoopEmitter", "NotALoop", "Scope", "add_checks", "has_compiled_body"]
+__all__ = ["ChoiceEmitter", "LoopEmitter", "NotALoop", "Scope", "add_checks"]

@@ -13,7 +13,8 @@ from jitgraph.cgen.lengths import Check, NotHostScalar, NotInSegment
 from jitgraph.cgen.loops import NotALoop
 from jitgraph.cgen.segment import Segment, is_compiled
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
-from jitgraph.ops.scan import Scan
+from jitgraph.ops.branch import Branch
+from jitgraph.ops.scan import Body, Scan
 
 
 @dataclass
@@ -26,7 +27,8 @@ class Plan:
     steps: list[list[Apply]]
     slot_of: dict[Variable, int] = field(default_factory=dict)
     literals: int | None = None  # from which input on they are constants (None: none are)
-    bodies: dict[Apply, Plan] = field(default_factory=dict)  # of loops that Python steps through
+    # of loops that Python steps through, and of branches that it chooses
+    bodies: dict[Apply, list[Plan]] = field(default_factory=dict)
 
     def all_segments(self) -> list[Segment]:
         """The segments of the plan and of the bodies of its loops, in the order of the library."""
@@ -35,8 +37,8 @@ class Plan:
             if segment is not None:
                 found.append(segment)
             for node in steps:
-                if node in self.bodies:
-                    found.extend(self.bodies[node].all_segments())
+                for body in self.bodies.get(node, ()):
+                    found.extend(body.all_segments())
         return found
 
     def c_source(self) -> str:
@@ -55,10 +57,12 @@ class Plan:
                 number += 1
             for node in steps:
                 result.append(self._step(node))
-                if node in self.bodies:
-                    body = self.bodies[node]
-                    result[-1] |= self._loop(node, body.metadata(number))
+                bodies = []
+                for body in self.bodies.get(node, ()):
+                    bodies.append(body.metadata(number))
                     number += len(body.all_segments())
+                if bodies:
+                    result[-1] |= self._nested(node, bodies)
         return {
             "slots": len(self.slot_of),
             "inputs": len(self.inputs),
@@ -88,20 +92,21 @@ class Plan:
     def _step(self, node: Apply) -> dict[str, Any]:
         return {
             "kind": "numpy",
-            "op": "" if isinstance(node.op, Scan) else node.op.token(),
+            "op": "" if isinstance(node.op, (Scan, Branch)) else node.op.token(),
             "in": [self.slot_of[v] for v in node.inputs],
             "out": [self.slot_of[v] for v in node.outputs],
         }
 
-    def _loop(self, node: Apply, body: dict[str, Any]) -> dict[str, Any]:
+    def _nested(self, node: Apply, bodies: list[dict[str, Any]]) -> dict[str, Any]:
         op = node.op
+        if isinstance(op, Branch):
+            return {"kind": "choice", "bodies": bodies}
         return {
             "kind": "loop",
-            "op": "",
             "form": op.form(),
             "label": op.label,
             "traces": [[v.type.dtype, v.type.ndim] for v in op.body.outputs[: len(op.traces)]],
-            "body": body,
+            "bodies": bodies,
         }
 
     def describe_check(self, step: int, number: int) -> tuple[Apply, str, str]:
@@ -122,8 +127,8 @@ class Plan:
         for steps in self.steps:
             for node in steps:
                 found.append(node)
-                if node in self.bodies:
-                    found.extend(self.bodies[node].step_nodes())
+                for body in self.bodies.get(node, ()):
+                    found.extend(body.step_nodes())
         return found
 
 
@@ -198,8 +203,10 @@ def _divide(
             segment = _segment(compiled[number], wanted.get(number, []), facts, fusion, prefix)
         plan.segments.append(segment)
         for node in steps[number]:
-            if isinstance(node.op, Scan):
-                plan.bodies[node] = _body_plan(node, fusion, first + _count(plan))
+            if isinstance(node.op, (Scan, Branch)):
+                plan.bodies[node] = []
+                for body in [node.op.body] if isinstance(node.op, Scan) else node.op.bodies:
+                    plan.bodies[node].append(_body_plan(body, fusion, first + _count(plan)))
         made = list(segment.outputs) if segment else []
         # Small constants that NumPy steps read are kept in slots of their own.
         made += [v for node in steps[number] for v in node.inputs if isinstance(v, Constant)]
@@ -210,13 +217,12 @@ def _divide(
 
 
 def _count(plan: Plan) -> int:
-    bodies = sum(len(body.all_segments()) for body in plan.bodies.values())
+    bodies = sum(len(b.all_segments()) for found in plan.bodies.values() for b in found)
     return bodies + sum(s is not None for s in plan.segments)
 
 
-def _body_plan(node: Apply, fusion: bool, first: int) -> Plan:
-    """The body of a loop as a plan of its own, for Python to call once a step."""
-    body = node.op.body
+def _body_plan(body: Body, fusion: bool, first: int) -> Plan:
+    """An inner graph as a plan of its own, for Python to call."""
     outputs = own_memory(body.outputs)
     inputs = [*body.inputs, *large_constants(outputs, body.inputs)]
     plan = make_plan(inputs, outputs, fusion, first)

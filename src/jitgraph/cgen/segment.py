@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitgraph import dtypes
+from jitgraph.canonical import own_memory
 from jitgraph.cgen import checks as demands
 from jitgraph.cgen.build import Builder, is_gather
 from jitgraph.cgen.comment import kernel_comment
-from jitgraph.canonical import own_memory
 from jitgraph.cgen.fuse import (
+    Choice,
     Cluster,
     Fuser,
     Item,
@@ -29,16 +31,17 @@ from jitgraph.cgen.fuse import (
 )
 from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
 from jitgraph.cgen.lengths import Check, Lengths, Names, NotHostScalar, NotInSegment
-from jitgraph.cgen.loops import NotALoop, Scope, add_checks, has_compiled_body
+from jitgraph.cgen.loops import NotALoop, Scope, add_checks
 from jitgraph.cgen.lower import ClusterLowering
 from jitgraph.cgen.schedule import schedule
-from jitgraph.graph import Apply, Constant, Variable, toposort
+from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
+from jitgraph.ops.branch import Branch
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
 from jitgraph.ops.reduce import ArgReduce, Reduce
-from jitgraph.ops.scan import Scan
+from jitgraph.ops.scan import Body, Scan
 from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI, dimshuffle
 
 FUSIBLE = (Elementwise, Reduce, ArgReduce, Join, IncSubtensor, MakeVector, ShapeI)
@@ -50,9 +53,25 @@ def is_compiled(node: Apply) -> bool:
         return node.outputs[0].type.dtype in dtypes.FLOATS
     if isinstance(node.op, Scan):
         return has_compiled_body(node.op)
+    if isinstance(node.op, Branch):
+        return all(map(is_compiled_graph, node.op.bodies))
     if hasattr(node.op, "c_routine"):
         return routine_of(node) is not None
     return isinstance(node.op, FUSIBLE) or (is_view(node) and not isinstance(node.op, Shape))
+
+
+def is_compiled_graph(body: Body) -> bool:
+    """Whether, going by its ops and types, an inner graph can be C."""
+    return all(isinstance(v.type, TensorType) for v in body.inputs) and all(
+        is_compiled(node) for node in toposort(body.outputs, stop=body.inputs)
+    )
+
+
+def has_compiled_body(op: Scan) -> bool:
+    """Whether, going by its ops and types, a loop can be C."""
+    if op.until and any(t.keep is not None for t in op.traces):
+        return False
+    return is_compiled_graph(op.body)
 
 
 @dataclass
@@ -66,7 +85,7 @@ class Segment:
     prefix: str = "k"  # of the names of its loops, which are unique in the whole file
     names: Names = field(default_factory=Names)
     scope: Scope | None = None  # of the body of a loop
-    around: tuple[Segment, Loop] | None = None  # the segment and loop whose body this is
+    around: tuple[Segment, Loop | Choice] | None = None  # where this is the body of an item
     lengths: Lengths = field(init=False)
     buffers: dict[Variable, Buffer] = field(default_factory=dict)
     constants: list[tuple[Buffer, Constant]] = field(default_factory=list)
@@ -75,8 +94,8 @@ class Segment:
     scratch: list[Buffer] = field(default_factory=list)
     labels: list[LabelCheck | Routine] = field(default_factory=list)
     rows: dict[Variable, Buffer] = field(default_factory=dict)  # of a body: memory of its results
-    loops: dict[Apply, Loop] = field(default_factory=dict)
-    bodies: list[Segment] = field(default_factory=list)  # of the loops, in their order
+    nested: dict[Apply, Loop | Choice] = field(default_factory=dict)
+    bodies: list[Segment] = field(default_factory=list)  # of these, in their order
     first_check: int = 0  # the number of its first check in the C function
 
     def __post_init__(self) -> None:
@@ -146,9 +165,9 @@ class Segment:
                 self.fuser.add_item(routine, node.outputs)
                 if routine.refusal:
                     self.labels.append(routine)
-        elif isinstance(op, Scan):
-            if node not in self.loops:
-                self.loops[node] = self._loop(node)
+        elif isinstance(op, (Scan, Branch)):
+            if node not in self.nested:
+                self.nested[node] = self._loop(node) if isinstance(op, Scan) else self._choice(node)
         elif isinstance(op, Reduce):
             x = node.inputs[0]
             self.fuser.add(Root(out, x, shape(x), axes=op.axes, node=node))
@@ -177,33 +196,59 @@ class Segment:
     def _loop(self, node: Apply) -> Loop:
         """The item of a scan; its body is a segment that this one surrounds."""
         body = node.op.body
-        outputs = own_memory(body.outputs)
         loop = Loop(node, None, [pieces(v, self.inside) for v in node.inputs])
         for piece in [p for operand in loop.operands for p in operand]:
             for n in (piece.first, piece.count):
                 if n is not None:  # named now, among the lengths defined before everything
                     self.lengths.length(demands.as_length(n))
+        loop.body = self._body(loop, body.inputs, body.outputs, "s")
+        self.fuser.add_item(loop, node.outputs)
+        return loop
+
+    def _choice(self, node: Apply) -> Choice:
+        """The item of an ifelse, with the bodies of both branches."""
+        choice = Choice(node, [])
+        for mark, body in zip("ab", node.op.bodies, strict=True):
+            choice.bodies.append(self._body(choice, body.inputs, body.outputs, mark))
+        self.fuser.add_item(choice, node.outputs)
+        return choice
+
+    def _body(
+        self,
+        item: Loop | Choice,
+        inputs: Sequence[Variable],
+        results: Sequence[Variable],
+        mark: str,
+    ) -> Segment:
+        outputs = own_memory(results)
         try:
-            loop.body = Segment(
-                list(body.inputs),
-                toposort(outputs, stop=body.inputs),
+            body = Segment(
+                list(inputs),
+                toposort(outputs, stop=inputs),
                 outputs,
                 self.fusion,
-                f"{self.prefix}{len(self.items)}s",
+                f"{self.prefix}{len(self.items)}{mark}",
                 self.names,
-                around=(self, loop),
+                around=(self, item),
             )
         except (NotHostScalar, NotInSegment):
-            raise NotALoop(node) from None
-        self.fuser.add_item(loop, node.outputs)
-        self.bodies.append(loop.body)
-        return loop
+            raise NotALoop(item.node) from None
+        self.bodies.append(body)
+        return body
 
     def _fit_into_loop(self) -> None:
         """Checks of shapes, and memory for what the step computes beside the traces."""
         assert self.scope is not None and self.around is not None
         outer, loop = self.around
         add_checks(self, outer, loop, self.scope)
+        if isinstance(loop, Loop):
+            self._add_rows(loop)
+        moving = self.scope.moving()
+        for b in [*self.scratch, *self.wide(), *self.rows.values()]:
+            if any(n.names() & moving for n in b.dims):
+                raise NotALoop(loop.node)
+
+    def _add_rows(self, loop: Loop) -> None:
         op = loop.node.op
         for k, v in enumerate(self.outputs):
             b = self.buffers[v]
@@ -212,10 +257,6 @@ class Segment:
             rows = op.depths[k] + 1 if k < op.n_states else 1
             name = self.names.next("s")
             self.rows[v] = Buffer(name, b.dtype, (Poly.const(rows), *b.dims), "scratch")
-        moving = self.scope.moving()
-        for b in [*self.scratch, *self.wide(), *self.rows.values()]:
-            if any(n.names() & moving for n in b.dims):
-                raise NotALoop(loop.node)
 
     def moving(self) -> set[str]:
         """Names of lengths that change with the steps of the loops around."""
@@ -237,7 +278,7 @@ class Segment:
 
     def _used_rows(self) -> list[Buffer]:
         """Rows of results that are not computed in their place in a trace."""
-        if self.around is None:
+        if self.around is None or not isinstance(self.around[1], Loop):
             return []
         outer, loop = self.around
         op = loop.node.op
@@ -331,8 +372,8 @@ class Segment:
                     readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, LabelCheck):
                 readers.setdefault(item.labels, []).append((number, 0, False))
-            elif isinstance(item, Routine):
-                for v in item.operands:
+            elif isinstance(item, (Routine, Choice)):
+                for v in item.operands if isinstance(item, Routine) else item.node.inputs:
                     readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, Loop):
                 for part in [p for operand in item.operands[1:] for p in operand]:
@@ -420,7 +461,7 @@ class Segment:
         used |= {b.name for k in self.kernels.values() for _, b, _ in k.partials}
         used |= {self.buffers[v].name for v in self.readers if v in self.buffers}
         for item in self.items:
-            if isinstance(item, Routine):  # it writes all its results
+            if isinstance(item, (Routine, Choice)):  # they write all their results
                 used |= {self.buffers[v].name for v in item.node.outputs}
         self.scratch = [b for b in self.scratch if b.name in used]
 

@@ -8,6 +8,8 @@ from typing import Any
 _NAMES = {
     "jitgraph.callable": ("Function",),
     "jitgraph.errors": ("AliasedMemoryError", "UnusedInputError"),
+    "jitgraph.extending.from_function": ("as_op",),
+    "jitgraph.extending.from_graph": ("OpFromGraph",),
     "jitgraph.function_io": ("In", "Out"),
     "jitgraph.functions": ("function",),
     "jitgraph.graph": ("SharedVariable",),
@@ -23,7 +25,7 @@ _NAMES = {
     "jitgraph.tensor.sharing": ("shared", "shared_constructor"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("function_module", "io", "mode", "pfunc", "sharedvalue")
+_MODULES = ("builders", "function_module", "io", "mode", "ops", "pfunc", "sharedvalue")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jitgraph.errors import InconsistencyError, MethodNotDefined, MissingInputError
 from jitgraph.graph import Apply, Constant, Type, Variable
-from jitgraph.op import Op
+from jitgraph.extending.user_op import Op
 
 __all__ = [
     "Apply",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jitgraph.op import Op
+from jitgraph.extending.user_op import Op
 
 __all__ = ["Op"]

@@ -76,12 +76,18 @@ class LoopForm:
         traces: Iterable[Trace],
         until: bool = False,
         label: str = "",
+        truncate: int = -1,
+        recompute: bool = False,
     ):
         self.sequences = tuple(sequences)
         self.lags = tuple(tuple(int(k) for k in taps) for taps in lags)
         self.traces = tuple(traces)
         self.until = bool(until)
         self.label = label  # the user's name for the loop; part of messages only
+        # What the gradient reads: through how many of the last steps it goes (-1: all), and whether
+        # it computes everything but the traces again rather than have the loop keep it.
+        self.truncate = int(truncate)
+        self.recompute = bool(recompute)
 
     def form(self) -> list[Any]:
         """The loop as plain data, from which `LoopForm.from_plain` makes it again."""
@@ -144,7 +150,16 @@ class Scan(LoopForm, Op):
     of the traces beyond it are zero.
     """
 
-    __props__ = ("body", "sequences", "lags", "traces", "until", "label")
+    __props__ = (
+        "body",
+        "sequences",
+        "lags",
+        "traces",
+        "until",
+        "label",
+        "truncate",
+        "recompute",
+    )
     foldable = False
 
     def __init__(
@@ -155,12 +170,15 @@ class Scan(LoopForm, Op):
         traces: Iterable[Trace],
         until: bool = False,
         label: str = "",
+        truncate: int = -1,
+        recompute: bool = False,
     ):
         self.body = body
-        super().__init__(sequences, lags, traces, until, label)
+        super().__init__(sequences, lags, traces, until, label, truncate, recompute)
 
     def props(self) -> tuple[Any, ...]:
-        return (self.body, self.sequences, self.lags, self.traces, self.until)
+        gradient = (self.truncate, self.recompute)
+        return (self.body, self.sequences, self.lags, self.traces, self.until, *gradient)
 
     def token(self) -> str:
         import json

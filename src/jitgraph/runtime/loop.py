@@ -1,7 +1,7 @@
-"""Loops whose body is a program of its own, called once a step from Python.
+"""Loops and choices whose bodies are programs of their own, called from Python.
 
-Only loops that compiled code cannot run as a whole come here: those whose body calls Python, or
-makes arrays whose shape depends on a value of the step.
+Only those that compiled code cannot run as a whole come here: their bodies call Python, or make
+arrays whose shape depends on a value of the step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from jitgraph.runtime.program import Program, PythonStep
 class LoopStep(PythonStep):
     """A loop around a `Program`."""
 
-    def __init__(self, body: Program, step: dict[str, Any], number: int):
+    def __init__(self, bodies: Sequence[Program], step: dict[str, Any], number: int):
+        (body,) = bodies
         form = LoopForm.from_plain(step["form"], step["label"])
         types = [(dtypes.NUMPY[d], n) for d, n in step["traces"]]
 
@@ -42,3 +43,15 @@ class LoopStep(PythonStep):
                 return np.zeros((0,) * ndim, dtype)
 
         super().__init__(lambda *arrays: run_loop(form, once, arrays, blank), step, number)
+
+
+class ChoiceStep(PythonStep):
+    """Two programs, of which one is run."""
+
+    def __init__(self, bodies: Sequence[Program], step: dict[str, Any], number: int):
+        then, other = bodies
+
+        def choose(condition: Any, *values: Any) -> Sequence[Any]:
+            return (then if condition else other).run(values)
+
+        super().__init__(choose, step, number)

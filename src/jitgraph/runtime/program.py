@@ -85,7 +85,7 @@ class CompiledStep:
             work = free.pop() if free else Workspace(lengths)
             last = self.last
             if self.large:
-                outs = tuple([_allocate(shape, dtype) for dtype, shape in last])
+                outs = self._guess(last)
             elif len(last) == 1:
                 outs = (empty(last[0][1], last[0][0]),)
             else:
@@ -97,6 +97,13 @@ class CompiledStep:
             return outs
 
         return call
+
+    def _guess(self, last: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+        """Results of the shapes of the last call; empty ones if there is no room for those now."""
+        try:
+            return tuple([_allocate(shape, dtype) for dtype, shape in last])
+        except MemoryError:
+            return tuple([np.empty((0,) * n, dtype) for dtype, n in self.types])
 
     def _retry(self, args: tuple[Any, ...], work: Workspace, status: int) -> tuple[np.ndarray, ...]:
         """Give the entry what it asked for: other shapes, scratch, arrays in C order."""

@@ -129,7 +129,16 @@ second = fill
 tensor_copy = identity
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = and_, or_, xor, invert
 
-_GRADIENT = ("grad", "Lop", "Rop", "verify_grad", "numeric_grad", "consider_constant")
+_GRADIENT = (
+    "grad",
+    "Lop",
+    "Rop",
+    "hessian",
+    "jacobian",
+    "verify_grad",
+    "numeric_grad",
+    "consider_constant",
+)
 
 
 # Modules that few programs need; numpy.random alone would double the time of the import.
