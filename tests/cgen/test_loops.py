@@ -167,7 +167,7 @@ def check(graph: RandomLoop, outputs: Sequence[Variable]) -> None:
 MODE = "FAST_RUN"
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(160))
 def test_compiled(seed: int) -> None:
     graph = RandomLoop(seed)
     check(graph, graph.outputs)

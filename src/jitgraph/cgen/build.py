@@ -7,7 +7,7 @@ axes, ranges) cost nothing but index arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,8 @@ from jitgraph.ops.shape import (
 )
 
 Index = tuple[Poly, ...]
+# The index of a read that no loop shares: what is read must be complete.
+WHOLE: Index = (Poly.name("?"),)
 # Ops whose result is read through index arithmetic and never needs memory of its own.
 VIEWS = (DimShuffle, Subtensor, Rebroadcast, SpecifyShape, Alloc, ARange, Pick, Reshape)
 # Views whose index comes from an array, so it must be checked before it is used.
@@ -157,6 +159,11 @@ class Builder:
             self._cut.add(atom.name)  # another loop of the same C function may have cut it
         return atom
 
+    def wait_for(self, names: Iterable[str]) -> None:
+        """What computes these lengths, if loops do, is read before this very loop begins."""
+        if self.lengths.late:
+            self.reads += [(v, WHOLE) for v in self.lengths.waits_of(names)]
+
     def length_atom(self, length: Length) -> Atom:
         length = self.lengths.find(length)
         return (
@@ -236,6 +243,7 @@ class Builder:
             )
         elif isinstance(op, Subtensor):
             source = (x, self.subtensor_index(op, x, node.inputs[1:], index))
+            self.wait_for(n for p in source[1] for n in p.names())
         elif isinstance(op, Reshape):
             # Only an array in memory is reshaped here: the same elements, another way to count.
             buffer = self.buffers[x]

@@ -305,17 +305,21 @@ class EntryEmitter:
 
     def items(self) -> None:
         """Loops, products and checks in their order."""
-        for number, item in enumerate(self.segment.items):
-            if isinstance(item, Cluster):
-                self._call(self.segment.kernels[number])
-            elif isinstance(item, Product):
-                self._product(item)
-            elif isinstance(item, (Loop, Choice)):
-                self.loops[number].run()
-            elif isinstance(item, Routine):
-                self._routine(item)
-            else:
-                self._label_check(item)
+        for number in range(len(self.segment.items)):
+            self._item(number)
+
+    def _item(self, number: int) -> None:
+        item = self.segment.items[number]
+        if isinstance(item, Cluster):
+            self._call(self.segment.kernels[number])
+        elif isinstance(item, Product):
+            self._product(item)
+        elif isinstance(item, (Loop, Choice)):
+            self.loops[number].run()
+        elif isinstance(item, Routine):
+            self._routine(item)
+        else:
+            self._label_check(item)
 
     def _read_arguments(self) -> None:
         for k, v in enumerate(self.segment.slots):
@@ -351,7 +355,8 @@ class EntryEmitter:
             self._check(segment.first_check + k, check)
 
     def _scalars(self) -> Builder:
-        buffers = {v: self.segment.buffers[v] for v in self.segment.slots}
+        known = [*self.segment.slots, *self.segment.lengths.awaited()]
+        buffers = {v: self.segment.buffers[v] for v in known}
         fresh = self.names.next
         return Builder(self.segment.lengths, buffers, lambda: fresh("v"), host=True)
 
@@ -498,17 +503,39 @@ class BodyEmitter(EntryEmitter):
 
     def step(self, all_checks: bool = False) -> None:
         """What is done in every step, or in a branch that is taken."""
+        self.defined: set[str] = set()
+        self.unchecked = [
+            (self.segment.first_check + k, check)
+            for k, check in enumerate(self.segment.checks)
+            if all_checks or self._moves(check)
+        ]
+        for number in range(len(self.segment.items)):
+            self._define_ready(number)
+            self._item(number)
+        self._define_ready(len(self.segment.items))
+
+    def _define_ready(self, number: int) -> None:
+        """Define and check the lengths for which the items before `number` are enough."""
+        place = self.segment.fuser.place
         self._define_new()
         done = 0
         while done < len(self.later):
-            self._define(self.later[done], self.host_scalars)
-            self._define_new()
+            symbol = self.later[done]
+            ready = all(place[v][0] < number for v in symbol.waits)
+            if ready and symbol.name not in self.defined:
+                self.defined.add(symbol.name)
+                self._define(symbol, self.host_scalars)
+                self._define_new()
             done += 1
         self.headers |= self.host_scalars.headers
-        for k, check in enumerate(self.segment.checks):
-            if all_checks or self._moves(check):
-                self._check(self.segment.first_check + k, check)
-        self.items()
+        later = {s.name for s in self.later} - self.defined
+        rest = []
+        for k, check in self.unchecked:
+            if any(isinstance(n, Symbol) and n.name in later for n in (check.left, check.right)):
+                rest.append((k, check))
+            else:
+                self._check(k, check)
+        self.unchecked = rest
 
     def _slot_length(self, symbol: Symbol, k: int, axis: int) -> str:
         assert self.segment.scope is not None

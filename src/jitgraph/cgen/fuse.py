@@ -358,6 +358,7 @@ class Fuser:
         if root.axes is None and root.place is None:
             builder.produced = {root.variable: index}
         builder.value(root.source, index)
+        builder.wait_for(n.name for n in root.space if isinstance(n, Symbol))
         cost = sum(
             cost_of(s.value.function)
             for s in builder.body

@@ -57,6 +57,8 @@ class Symbol:
     name: str
     variable: Variable
     dtype: str = "int64"
+    # What loops of the same body must have computed before the symbol can be.
+    waits: frozenset[Variable] = frozenset()
 
 
 Length = int | Symbol
@@ -78,8 +80,10 @@ class Check:
 class Lengths:
     """The lengths of every variable of a segment, made on demand from its leaves."""
 
-    def __init__(self, slots: Sequence[Variable], names: Names | None = None):
+    def __init__(self, slots: Sequence[Variable], names: Names | None = None, late: bool = False):
+        """`late`: a number that loops compute may be the length of something after them."""
         self.slots = list(slots)
+        self.late = late
         self.names = names or Names()
         self.slot_number = {v: i for i, v in enumerate(slots)}
         self.shapes: dict[Variable, tuple[Length, ...]] = {}
@@ -90,6 +94,7 @@ class Lengths:
         self._keys: dict[Variable, Any] = {}
         self._numbers: dict[Any, int] = {}
         self._efforts: dict[Any, int] = {}
+        self._waits: dict[Any, frozenset[Variable]] = {}  # of the keys that wait for something
         self._keepalive: list[Variable] = []
 
     # -- shapes --
@@ -129,8 +134,9 @@ class Lengths:
             self.by_key[key] = self._new_symbol(scalar)
         return self.by_key[key]
 
-    def _new_symbol(self, variable: Variable) -> Symbol:
-        symbol = Symbol(self.names.next("n"), variable, variable.type.dtype)
+    def _new_symbol(self, variable: Variable, key: Any = None) -> Symbol:
+        waits = self._waits.get(key, frozenset())
+        symbol = Symbol(self.names.next("n"), variable, variable.type.dtype, waits)
         self.symbols.append(symbol)
         return symbol
 
@@ -151,7 +157,7 @@ class Lengths:
         if key[0] == "length":
             return self.find(next(s for s in self.symbols if s.name == key[1]))
         if key not in self.by_key:
-            self.by_key[key] = self._new_symbol(value)
+            self.by_key[key] = self._new_symbol(value, key)
             self._keepalive.append(value)
         return self.find(self.by_key[key])
 
@@ -162,6 +168,8 @@ class Lengths:
         except NotHostScalar:
             return None
         if key[0] in ("const", "float", "length") or self._effort(key) > LARGEST_SCALAR:
+            return None
+        if key in self._waits:
             return None
         if key not in self.by_key:
             self.by_key[key] = self._new_symbol(variable)
@@ -212,19 +220,24 @@ class Lengths:
         node = variable.owner
         if node is not None and isinstance(node.op, ShapeI):
             length = self.shape(node.inputs[0])[node.op.i]
-            return (
-                ("const", "int64", length) if isinstance(length, int) else ("length", length.name)
-            )
+            if isinstance(length, int):
+                return ("const", "int64", length)
+            if length.waits:
+                self._waits["length", length.name] = length.waits
+            return ("length", length.name)
         if node is not None and isinstance(node.op, Elementwise):
             return self._function_key(node, variable)
         entry = vector_entry(variable)
         if entry is not None:
             vector, k = entry
-            return (
-                ("entry", self.slot_number[vector], k)
-                if vector in self.slot_number
-                else ("array", vector)
-            )
+            if vector in self.slot_number:
+                return ("entry", self.slot_number[vector], k)
+            if not self.late:
+                return ("array", vector)
+        if self.late:
+            key = ("late", len(self._waits), variable)
+            self._waits[key] = frozenset((variable,))
+            return key
         return ("array", variable)
 
     def _function_key(self, node: Apply, variable: Variable) -> Any:
@@ -244,6 +257,9 @@ class Lengths:
                 return simpler
         numbers = [self._numbers.setdefault(k, len(self._numbers)) for k in keys]
         key = ("call", name, dtype, *numbers)
+        waits = frozenset().union(*(self._waits.get(k, ()) for k in keys))
+        if waits:
+            self._waits[key] = waits
         own = 16 if node.op.scalar.header else 1
         self._efforts[key] = own + sum(map(self._effort, keys))
         return key
@@ -257,6 +273,8 @@ class Lengths:
             return key[1]
         if key[0] in ("item", "entry"):
             return self.slots[key[1]].type.dtype
+        if key[0] == "late":
+            return key[2].type.dtype
         return "int64" if key[0] == "length" else key[2]
 
     # -- equality learnt from checks --
@@ -264,6 +282,15 @@ class Lengths:
         while isinstance(length, Symbol) and id(length) in self.parent:
             length = self.parent[id(length)]
         return length
+
+    def awaited(self) -> set[Variable]:
+        """What symbols wait for."""
+        return {v for s in self.symbols for v in s.waits}
+
+    def waits_of(self, names: Iterable[str]) -> set[Variable]:
+        """What must be computed before the lengths of these names are known."""
+        wanted = set(names)
+        return {v for s in self.symbols if s.waits and s.name in wanted for v in s.waits}
 
     def require_equal(self, a: Length, b: Length, node: Apply, what: str) -> None:
         """Record that a == b must hold; from now on both are one length."""

@@ -68,7 +68,7 @@ class Scope:
 
     def moves(self, symbol: Symbol) -> bool:
         """Whether the symbol may change from step to step, or with the steps of a loop around."""
-        found = self._moves.get(symbol.name)
+        found = True if symbol.waits else self._moves.get(symbol.name)
         if found is None:
             source = self.source(symbol)
             if source is not None:

@@ -99,13 +99,13 @@ class Segment:
     first_check: int = 0  # the number of its first check in the C function
 
     def __post_init__(self) -> None:
-        self.lengths = Lengths(self.slots, self.names)
+        self.lengths = Lengths(self.slots, self.names, late=self.around is not None)
         if self.around is not None:
             self.scope = Scope(self, *self.around)
         self.inside = set(self.nodes)
         for node in self.nodes:
             demands.record(self.lengths, node)
-        memory = materialised(self.nodes, self.outputs, self.fusion)
+        memory = materialised(self.nodes, self.outputs, self.fusion) | self.lengths.awaited()
         self._name_buffers(memory)
         self._place_roots(memory)
         self._reuse_outputs(memory)
@@ -387,7 +387,7 @@ class Segment:
                     }
                     for r in stage.roots:
                         builder.value(r.source, index)
-                    for v, at in builder.reads:
+                    for v, at in [*builder.reads, *((v, ()) for v in self.lengths.awaited())]:
                         readers.setdefault(v, []).append((number, s, at == index))
         return readers
 
