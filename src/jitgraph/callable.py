@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from jitgraph.compiling import Compiled
 from jitgraph.function_io import In
 from jitgraph.graph import Apply, Container, SharedVariable, TensorType, Variable
 from jitgraph.graph import toposort as _toposort
-from jitgraph.runtime.program import BadArgument, CheckFailed, PythonStep
+from jitgraph.runtime.program import BadArgument, CheckFailed, Program, PythonStep
 
 _LOCKS: dict[int, Any] = {}
 
@@ -21,6 +21,8 @@ class Function:
     """A compiled function. Call it with positional or keyword arguments.
 
     f(…, output_subset=[…])  computes everything but returns only these outputs
+    f(…, out=z)  stores the result in the array z, of the result's dtype and shape, and returns it
+                 (with several outputs: a sequence or dict of arrays, None for a new one)
     f[x], f.value, f.container  stored values of inputs with a default, by index, name, variable
     f.copy(swap=…, delete_updates=…)  another function on the same code
     f.c_source, f.debugprint(), f.compile_report()  what was made of the graph
@@ -105,24 +107,36 @@ class Function:
             raise self._explained(error, args) from None
         return results[0] if self._returns_one else self._package(results)
 
-    def _run(self, values: tuple[Any, ...]) -> Sequence[Any]:
+    def _run(
+        self, values: tuple[Any, ...], run: Callable[..., Sequence[Any]] = Program.run
+    ) -> Sequence[Any]:
         """Compute outputs and updates, then store the updates, or nothing if anything failed."""
         if not self.targets:
             if self._tail:
                 values = values + tuple([c.data for c in self.containers]) + self._constants
             try:
-                return self.program.run(values)
+                return run(self.program, values)
             except (CheckFailed, MemoryError, *_PYTHON_ERRORS) as error:
                 raise self._explained(error, values) from None
-        return self._run_and_store(values)
+        return self._run_and_store(values, run)
 
-    def _run_and_store(self, values: tuple[Any, ...]) -> Sequence[Any]:
+    def _run_into(self, values: tuple[Any, ...], out: Any) -> Sequence[Any]:
+        from jitgraph.runtime.into import check_outputs, given_outputs, run_into
+
+        n = self.n_outputs
+        arrays = given_outputs(out, self.returns, n)
+        check_outputs(arrays, [v.type for v in self.compiled.outputs[:n]])
+        return self._run(values, lambda program, given: run_into(program, given, arrays))
+
+    def _run_and_store(
+        self, values: tuple[Any, ...], run: Callable[..., Sequence[Any]]
+    ) -> Sequence[Any]:
         for lock in self._locks:
             lock.acquire()
         saved = [(c.data, c.data.get_state(legacy=False)) for c in self._random]
         try:
             values = values + tuple([c.data for c in self.containers]) + self._constants
-            results = self.program.run(values)
+            results = run(self.program, values)
             for container, value in zip(self.targets, results[self.n_outputs :], strict=True):
                 container.data = value
             return results
@@ -151,8 +165,9 @@ class Function:
 
     def _call_bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         subset = kwargs.pop("output_subset", None)
-        values = self._bind(args, kwargs)
-        result = self._package(self._run(self._filtered(values)))
+        out = None if any(i.name == "out" for i in self.ins) else kwargs.pop("out", None)
+        values = self._filtered(self._bind(args, kwargs))
+        result = self._package(self._run(values) if out is None else self._run_into(values, out))
         if subset is None:
             return result
         if isinstance(result, dict):
@@ -366,6 +381,11 @@ class Function:
 
     def sync_shared(self) -> None:
         """Nothing to wait for on a CPU."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from jitgraph.pickling import function_state, restored_function
+
+        return restored_function, (function_state(self),)
 
     def __repr__(self) -> str:
         return (

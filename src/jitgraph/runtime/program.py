@@ -107,25 +107,48 @@ class CompiledStep:
 
     def _retry(self, args: tuple[Any, ...], work: Workspace, status: int) -> tuple[np.ndarray, ...]:
         """Give the entry what it asked for: other shapes, scratch, arrays in C order."""
-        outs: tuple[np.ndarray, ...] = ()
+        return self._until_done(args, work, status, self.fresh)
+
+    def run_with(
+        self, args: tuple[Any, ...], outputs: Callable[..., tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        """A call whose results are stored in the arrays `outputs([(dtype, shape), …])`."""
+        work = self.free.pop() if self.free else Workspace(self.lengths)
+        # Without outputs the entry tells their shapes and does nothing.
+        status = self.entry(self.segment, self.host, id(args), 0, work.pointer, work.info)
+        outs = self._until_done(args, work, status, outputs)
+        self.free.append(work)
+        return outs
+
+    def fresh(self, shapes: Sequence[tuple[np.dtype, tuple[int, ...]]]) -> tuple[np.ndarray, ...]:
+        """New arrays for results of these dtypes and shapes."""
+        return tuple([_allocate(shape, dtype) for dtype, shape in shapes])
+
+    def _until_done(
+        self,
+        args: tuple[Any, ...],
+        work: Workspace,
+        status: int,
+        outputs: Callable[..., tuple[np.ndarray, ...]],
+    ) -> tuple[np.ndarray, ...]:
+        outs: tuple[np.ndarray, ...] | None = None
         for _ in range(len(args) + 3):
             info = work.info
-            if status == OK:
+            if status == OK and outs is not None:
                 if work.array is not None and work.array.nbytes > KEPT_SCRATCH:
                     work.array, work.pointer, info[0] = None, ffi.NULL, 0
                 return outs
             if status == PLAN:
                 self._replan(work)
+                outs = outputs(self.last)
             elif status == ARGUMENT:
                 args = self._in_order(args, int(info[1]))
             elif status in (CHECK, LABEL):
                 raise CheckFailed(self.segment, int(info[1]), int(info[2]), int(info[3]))
             else:
                 raise MemoryError("no memory for a row buffer of a compiled loop")
-            outs = tuple(_allocate(shape, dtype) for dtype, shape in self.last)
-            status = self.entry(
-                self.segment, self.host, id(args), id(outs), work.pointer, work.info
-            )
+            given = 0 if outs is None else id(outs)
+            status = self.entry(self.segment, self.host, id(args), given, work.pointer, work.info)
         raise AssertionError(f"the compiled entry keeps answering {status}")
 
     def _replan(self, work: Workspace) -> None:
@@ -149,8 +172,15 @@ class CompiledStep:
         array = args[k]
         if not isinstance(array, np.ndarray):
             raise BadArgument(self.inputs[k])
-        copied = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-        if type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
+        native = array.dtype.newbyteorder("=")
+        native = dtypes.NUMPY.get(native.name, native)
+        copied = np.array(array, dtype=native, order="C", copy=True).view(native)
+        if (
+            type(array) is np.ndarray
+            and array.dtype is native  # not so in arrays from a pickle
+            and array.flags.c_contiguous
+            and array.flags.aligned
+        ):
             raise BadArgument(self.inputs[k])
         return (*args[:k], np.asarray(copied), *args[k + 1 :])
 
