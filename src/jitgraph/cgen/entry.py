@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -580,9 +580,12 @@ def _length_text(length: Length) -> str:
     return str(length) if isinstance(length, int) else length.name
 
 
-def emit_library(segments: Sequence[Segment]) -> str:
+def emit_library(
+    segments: Sequence[Segment],
+    emitter: Callable[[Segment, int], EntryEmitter] = EntryEmitter,
+) -> str:
     """The whole C file: headers, kernels, one entry function for all segments."""
-    emitters = [EntryEmitter(s, k) for k, s in enumerate(segments)]
+    emitters = [emitter(s, k) for k, s in enumerate(segments)]
     bodies = [e.run() for e in emitters]
     headers = set().union(*(e.headers for e in emitters)) if emitters else {"jg_abi.h"}
     headers.add("jg_abi.h")

@@ -211,6 +211,8 @@ def materialised(
     hidden = _seen_through(order, readers) - result
     for node in order:
         op = node.op
+        if isinstance(op, Dot):
+            result.update(v.owner.inputs[0] for v in node.inputs if _is_transpose(v) and v.owner)
         if (routine := routine_of(node)) is not None:
             result.update(node.inputs[k] for k in routine_inputs(routine[1]))
             result.update(node.outputs)
@@ -295,11 +297,11 @@ def _stretches(node: Apply) -> bool:
 
 
 def _is_transpose(v: Variable) -> bool:
+    """Whether BLAS reads what `v` is the transpose of, and is told so."""
     return (
         v.owner is not None
         and isinstance(v.owner.op, DimShuffle)
         and v.owner.op.new_order == (1, 0)
-        and (v.owner.inputs[0].owner is None or isinstance(v.owner.inputs[0].owner.op, Dot))
         and not isinstance(v.owner.inputs[0], Constant)
     )
 

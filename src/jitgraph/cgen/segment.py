@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,6 +97,7 @@ class Segment:
     rows: dict[Variable, Buffer] = field(default_factory=dict)  # of a body: memory of its results
     nested: dict[Apply, Loop | Choice] = field(default_factory=dict)
     bodies: list[Segment] = field(default_factory=list)  # of these, in their order
+    written_in_place: set[Apply] = field(default_factory=set)
     first_check: int = 0  # the number of its first check in the C function
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ class Segment:
             demands.record(self.lengths, node)
         memory = materialised(self.nodes, self.outputs, self.fusion) | self.lengths.awaited()
         self._name_buffers(memory)
+        self._write_in_place()
         self._place_roots(memory)
         self._reuse_outputs(memory)
         self._lower()
@@ -138,6 +141,19 @@ class Segment:
                     buffer = self._buffer(self.names.next("s"), v, "scratch")
                     self.buffers[v] = buffer
                     self.scratch.append(buffer)
+
+    def _write_in_place(self) -> None:
+        """An array that is read only to be written to in a part needs no copy for that."""
+        uses = Counter(v for node in self.nodes for v in node.inputs)
+        uses.update(self.outputs)
+        for node in reversed(self.nodes):
+            if not isinstance(node.op, IncSubtensor):
+                continue
+            x, out = node.inputs[0], node.outputs[0]
+            mine = self.buffers.get(x)
+            if mine is not None and mine.kind == "scratch" and uses[x] == 1:
+                self.buffers[x] = self.buffers[out]
+                self.written_in_place.add(node)
 
     # -- roots --
     def _place_roots(self, memory: set[Variable]) -> None:
@@ -327,7 +343,9 @@ class Segment:
     def _add_write(self, node: Apply, out: Variable) -> None:
         """Copy x, then store or add y into the part that the index names."""
         x, y, *indices = node.inputs
-        self.fuser.add(Root(out, x, self.lengths.shape(out), place=tuple, alone=True, node=node))
+        if node not in self.written_in_place:
+            shape = self.lengths.shape(out)
+            self.fuser.add(Root(out, x, shape, place=tuple, alone=True, node=node))
         view = _view_type(node)
         shape = self._part_shape(node)
         builder = Builder(self.lengths, self.buffers, lambda: "")
@@ -387,6 +405,8 @@ class Segment:
                     }
                     for r in stage.roots:
                         builder.value(r.source, index)
+                        if r.node in self.written_in_place:
+                            readers.setdefault(r.node.inputs[0], []).append((number, s, False))
                     for v, at in [*builder.reads, *((v, ()) for v in self.lengths.awaited())]:
                         readers.setdefault(v, []).append((number, s, at == index))
         return readers
