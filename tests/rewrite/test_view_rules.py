@@ -269,3 +269,32 @@ def test_reduce_without_axes_is_a_conversion() -> None:
 def test_reshape_with_symbolic_vector_stays() -> None:
     shape = T.lvector("shape")
     assert "Reshape" in rewritten_ops(Reshape(2)(x, shape))
+
+
+def test_gradients_of_slices_are_added_into_one_array() -> None:
+    zeros = T.zeros_like(x)
+    parts = [T.inc_subtensor(zeros[:, :2], y), T.inc_subtensor(zeros[:, 1:3], y * s)]
+    total = parts[0] + parts[1] + T.inc_subtensor(zeros[0], v)
+    (rewritten,) = optimise([total], FAST_RUN)
+    assert ops_of([rewritten]).count("IncSubtensor") == 3 and "add" not in ops_of([rewritten])
+    values = {
+        x: np.ones((2, 3)),
+        y: np.array([[-0.0, 1e-300], [np.inf, -1.0]]),
+        v: np.array([-0.0, 1e300, 0.1]),
+        s: np.array(-1.0),
+    }
+    with np.errstate(all="ignore"):
+        before, after = evaluate([total, rewritten], values)
+    assert before.tobytes() == after.tobytes()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        T.inc_subtensor(T.ones_like(x)[:, :2], y) + T.inc_subtensor(T.ones_like(x)[0], v),
+        T.set_subtensor(T.zeros_like(x)[:, :2], y) + T.set_subtensor(T.zeros_like(x)[0], v),
+        T.exp(x) + T.inc_subtensor(T.zeros_like(x)[0], v),
+    ],
+)
+def test_other_sums_of_parts_stay(kept: Any) -> None:
+    assert "add" in ops_of(optimise([kept], FAST_RUN))

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jitgraph.graph import Apply, Variable
+from jitgraph import dtypes
+from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
-from jitgraph.ops.index import AdvancedSubtensor, Subtensor
+from jitgraph.ops.index import AdvancedSubtensor, IncSubtensor, Subtensor
 from jitgraph.ops.nnet import LogSoftmax, Pick, logsoftmax_pick
 from jitgraph.ops.shape import Alloc, DimShuffle, dimshuffle, known_int
 from jitgraph.ops.values import constant
@@ -223,6 +224,60 @@ def _surely_inside(index: Variable, length: Variable) -> bool:
     return i is not None and n is not None and -n <= i < n
 
 
+# -- writing parts --------------------------------------------------------------------------------
+
+
+@rule_function(
+    "inc(zeros, x, i) + inc(zeros, y, j) -> inc(inc(zeros, x, i), y, j)",
+    "add",
+    tags=("canonicalize", "fast_run", "local_incsubtensor_of_zeros"),
+    needs=(IncSubtensor,),
+)
+def add_parts(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """Gradients of several slices of one array are added into one array, in the same order.
+
+    Exact: what is added to where the other part is zero changes no bit, since a sum that began
+    with zeros is never -0.0.
+    """
+    first, *others = node.inputs
+    total = first if _is_sum_of_parts(first) else None
+    taken = 0
+    for v in others:
+        part = made_by(v, IncSubtensor)
+        if total is None or part is None or not _is_sum_of_parts(v) or v.type != total.type:
+            break
+        if made_by(part.inputs[0], IncSubtensor) is not None:
+            break
+        total = part.op(total, *part.inputs[1:])
+        taken += 1
+    if not taken or total is None:
+        return None
+    rest = others[taken:]
+    return node.op.make_node(total, *rest).outputs[0] if rest else total
+
+
+def _is_sum_of_parts(v: Variable) -> bool:
+    """Whether v is zeros to whose parts something was added."""
+    node = made_by(v, IncSubtensor)
+    if node is None or node.op.set_instead_of_inc or v.type.dtype not in dtypes.FLOATS:
+        return False
+    while node is not None and not node.op.set_instead_of_inc:
+        v = node.inputs[0]
+        node = made_by(v, IncSubtensor)
+    return _is_zeros(v)
+
+
+def _is_zeros(v: Variable) -> bool:
+    """Whether every element is known to be +0.0."""
+    if isinstance(v, Constant):
+        return not v.data.any() and not np.signbit(v.data).any()
+    inner = made_by(v, Alloc)
+    if inner is not None:
+        return _is_zeros(inner.inputs[0])
+    filled = made_by(v, Elementwise)
+    return filled is not None and filled.op.scalar_name == "second" and _is_zeros(filled.inputs[1])
+
+
 # -- picking one column of each row --------------------------------------------------------------
 
 
@@ -271,5 +326,6 @@ RULES: list[Rule] = [
     index_of_dimshuffle,
     index_of_alloc,
     fuse_logsoftmax_pick,
+    add_parts,
 ]
 MOVING: list[Rule] = [lift_index, lift_pick]
