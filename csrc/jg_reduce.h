@@ -32,6 +32,20 @@ static inline int64_t jg_chunk_length(int64_t n, int64_t inner)
     return length > 0 ? length : 1;
 }
 
+/* In how many bands n rows of `inner` values each are reduced to `size` results: each worth a
+ * thread's while, all results together not above 32 MiB. Depends on the sizes only. */
+static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
+{
+    const int64_t width = inner > 0 ? inner : 1;
+    const int64_t rows = (JG_CHUNK_MIN + width - 1) / width;
+    const int64_t worth = n / rows;
+    const int64_t room = (1 << 21) / (size > 0 ? size : 1);
+    int64_t count = worth < room ? worth : room;
+    if (count > JG_CHUNKS)
+        count = JG_CHUNKS;
+    return count > 0 ? count : 1;
+}
+
 #define JG_FOLD(name, t, T, START, COMBINE)                                                        \
     static inline T jg_block_##name##_##t(const T *x, int64_t n)                                         \
     {                                                                                              \

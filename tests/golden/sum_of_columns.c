@@ -1,24 +1,51 @@
+#define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
+#include "jg_pool.h"
 #include "jg_reduce.h"
 
 // z0 = sum(a0, axis=[0])   (test_golden.py)
 // a0: x float64[n0,n1]  z0: float64[n1]
-static void k0_sum(int64_t n1, int64_t n0, const double *restrict a0, double *restrict z0)
+static void k0_sum(int64_t first, int64_t last, int64_t band, int64_t n1, int64_t n0,
+                   const double *restrict a0, double *restrict z0_of)
 {
-    for (int64_t j = 0; j < n1; j++) {
-        z0[j] = 0.0;
+    for (int64_t c = first; c < last; c++) {
+        const int64_t start = c * band;
+        const int64_t stop = jg_min(start + band, n0);
+        int64_t block = start;
+        do {
+            const int64_t end = jg_min(block + JG_BLOCK, stop);
+            double *restrict z0 = z0_of + (2*c + (block > start)) * (n1);
+            for (int64_t e = 0; e < n1; e++)
+                z0[e] = 0.0;
+            for (int64_t i = block; i < end; i++) {
+                for (int64_t j = 0; j < n1; j++) {
+                    z0[j] += a0[i*n1 + j];
+                }
+            }
+            for (int64_t e = 0; block > start && e < n1; e++)
+                z0[e - (n1)] += z0[e];
+            block = end;
+        } while (block < stop);
     }
-    for (int64_t i = 0; i < n0; i++) {
-        for (int64_t j = 0; j < n1; j++) {
-            z0[j] += a0[i*n1 + j];
-        }
-    }
+}
+
+struct k0_sum_args {
+    int64_t band;
+    int64_t n1;
+    int64_t n0;
+    const double *a0;
+    double *z0_of;
+};
+
+static void k0_sum_range(void *arg, int64_t begin, int64_t end)
+{
+    const struct k0_sum_args *k = arg;
+    k0_sum(begin, end, k->band, k->n1, k->n0, k->a0, k->z0_of);
 }
 
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
     if (!in0) {
         info[1] = 0;
@@ -27,14 +54,28 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
+    const int64_t k0_sum_bands = jg_band_count(n0, n1, n1);
+    const int64_t z0_of_at = 0;
+    const int64_t need = z0_of_at + jg_round_up(8 * (2*k0_sum_bands*n1));
     const int64_t out0[] = {n1};
-    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
-        info[4] = 0;
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = need;
         info[5] = out0[0];
         return JG_PLAN;
     }
     double *z0 = (double *)jg_output(host, outs, 0);
-    k0_sum(n1, n0, a0, z0);
+    double *z0_of = (double *)(scratch + z0_of_at);
+    {
+        const int64_t band = (n0 + k0_sum_bands - 1) / k0_sum_bands;
+        struct k0_sum_args k = {band, n1, n0, a0, z0_of};
+        jg_parallel_for(host->pool, k0_sum_bands, 1, 2, k0_sum_range, &k);
+        for (int64_t w = 1; w < k0_sum_bands; w *= 2)
+            for (int64_t c = 0; c + w < k0_sum_bands; c += 2 * w)
+                for (int64_t e = 0; e < n1; e++)
+                    z0_of[2*c*n1 + e] += z0_of[2*(c + w)*n1 + e];
+        for (int64_t e = 0; e < n1; e++)
+            z0[e] = z0_of[e];
+    }
     return JG_OK;
 }
 

@@ -287,8 +287,11 @@ def writes(kernel: Kernel) -> set[str]:
 
 def signature(kernel: Kernel) -> list[str]:
     written = writes(kernel)
+    partial = {b.name for band in kernel.bands for b in (band.running, band.target)}
     result = [f"{_C[d]} {n}" for n, d in zip(kernel.lengths, kernel.types, strict=True)]
     for b in kernel.buffers:
+        if b.name in partial:
+            continue
         kind = b.kind if b.name in written else "read"
         result.append(parameter(Buffer(b.name, b.dtype, b.dims, kind)))
     return result
@@ -306,12 +309,17 @@ def emit_kernel(kernel: Kernel) -> str:
     elif split == "chunks":
         parameters = ["int64_t first", "int64_t last", "int64_t chunk", *parameters]
         parameters += [f"{_C[acc.dtype]} *restrict {acc.name}_of" for acc, _, _ in kernel.partials]
+    elif split == "bands":
+        parameters = ["int64_t first", "int64_t last", "int64_t band", *parameters]
+        parameters += [f"{_C[b.running.dtype]} *restrict {b.name}" for b in kernel.bands]
     e.lines.extend(_wrapped(f"static void {kernel.name}(", parameters))
     e.line(0, "{")
     if split == "rows":
         _emit_rows(e, kernel)
     elif split == "chunks":
         _emit_chunks(e, kernel)
+    elif split == "bands":
+        _emit_bands(e, kernel)
     else:
         e.block(kernel.body, 1)
     e.line(0, "}")
@@ -339,6 +347,51 @@ def _emit_chunks(e: Emitter, kernel: Kernel) -> None:
     for acc, _, _ in kernel.partials:
         e.line(2, f"{acc.name}_of[c] = {acc.name};")
     e.line(1, "}")
+
+
+def _emit_bands(e: Emitter, kernel: Kernel) -> None:
+    """Each band sums its rows block by block: the first block where the result will be."""
+    loop = top_loop(kernel)
+    assert isinstance(loop, For)
+    e.line(1, "for (int64_t c = first; c < last; c++) {")
+    e.line(2, "const int64_t start = c * band;")
+    e.line(2, f"const int64_t stop = jg_min(start + band, {poly_text(loop.extent)});")
+    e.line(2, "int64_t block = start;")
+    e.line(2, "do {")
+    e.line(3, "const int64_t end = jg_min(block + JG_BLOCK, stop);")
+    for b in kernel.bands:
+        c, size = _C[b.running.dtype], poly_text(b.size)
+        name = b.running.name
+        e.line(3, f"{c} *restrict {name} = {b.name} + (2*c + (block > start)) * ({size});")
+        e.line(3, f"for (int64_t e = 0; e < {size}; e++)")
+        e.line(4, f"{name}[e] = {bare(literal(start_value(b.kind, b.running.dtype)))};")
+    e.loop(loop, 3, "block", "end")
+    for b in kernel.bands:
+        size, name = poly_text(b.size), b.running.name
+        e.line(3, f"for (int64_t e = 0; block > start && e < {size}; e++)")
+        e._combine(4, f"{name}[e - ({size})]", b.kind, f"{name}[e]", b.running.dtype)
+    e.line(3, "block = end;")
+    e.line(2, "} while (block < stop);")
+    e.line(1, "}")
+
+
+def fold_bands(e: Emitter, kernel: Kernel) -> None:
+    """The bands combined in pairs, always in the same order, and stored."""
+    bands = f"{kernel.name}_bands"
+    for b in kernel.bands:
+        size, dtype = _grouped(poly_text(b.size)), b.running.dtype
+        e.line(0, f"for (int64_t w = 1; w < {bands}; w *= 2)")
+        e.line(1, f"for (int64_t c = 0; c + w < {bands}; c += 2 * w)")
+        e.line(2, f"for (int64_t e = 0; e < {size}; e++)")
+        left, right = f"{b.name}[2*c*{size} + e]", f"{b.name}[2*(c + w)*{size} + e]"
+        e._combine(3, left, b.kind, right, dtype)
+        cast = "" if dtype == b.target.dtype else f"({_C[b.target.dtype]})"
+        e.line(0, f"for (int64_t e = 0; e < {size}; e++)")
+        e.line(1, f"{b.target.name}[e] = {cast}{b.name}[e];")
+
+
+def _grouped(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def _wrapped(head: str, parameters: Sequence[str], width: int = 100) -> list[str]:

@@ -14,6 +14,7 @@ from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import (
     Emitter,
     emit_kernel,
+    fold_bands,
     literal,
     parameter,
     poly_text,
@@ -116,7 +117,7 @@ class EntryEmitter:
     def _needs_reduce(kernel: Kernel) -> bool:
         from jitgraph.cgen.ir import Accumulate, AccumulateAt, walk
 
-        return kernel.split == "chunks" or any(
+        return kernel.split in ("chunks", "bands") or any(
             isinstance(s, (Blocks, Accumulate, AccumulateAt)) for s in walk(kernel.body)
         )
 
@@ -140,6 +141,9 @@ class EntryEmitter:
         declared = [p.replace("restrict ", "") for p in signature(kernel)]
         if split == "chunks":
             declared = ["int64_t chunk", *declared, *extra]
+        elif split == "bands":
+            extra = [f"{_C[b.running.dtype]} *{b.name}" for b in kernel.bands]
+            declared = ["int64_t band", *declared, *extra]
         fields = "".join(f"    {d};\n" for d in declared)
         args = "".join(f", k->{d.split(' ')[-1].lstrip('*')}" for d in declared)
         struct = f"struct {kernel.name}_args"
@@ -151,7 +155,9 @@ class EntryEmitter:
         )
 
     def _arguments(self, kernel: Kernel) -> list[str]:
-        return [*kernel.lengths, *(self._pointer(b) for b in kernel.buffers)]
+        partial = {b.name for band in kernel.bands for b in (band.running, band.target)}
+        given = [self._pointer(b) for b in kernel.buffers if b.name not in partial]
+        return [*kernel.lengths, *given]
 
     def _pointer(self, b: Buffer) -> str:
         return f"jg_table({b.name}_{self.number})" if b.kind == "const" else b.name
@@ -181,6 +187,8 @@ class EntryEmitter:
             call = f"{extent}, {align}, {least}, {kernel.name}_range, &k"
             self.out(f"    jg_parallel_for(host->pool, {call});")
             self.out("}")
+        elif split == "bands":
+            self._call_bands(kernel, loop, args)
         else:
             self._call_chunks(kernel, loop, extent, args)
 
@@ -213,9 +221,34 @@ class EntryEmitter:
             self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
         self.out("}")
 
+    def _call_bands(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
+        bands = f"{kernel.name}_bands"
+        names = [b.name for b in kernel.bands]
+        self.out("{")
+        self.out(f"    const int64_t band = ({poly_text(loop.extent)} + {bands} - 1) / {bands};")
+        self.out(f"    struct {kernel.name}_args k = {{{', '.join(['band', *args, *names])}}};")
+        self.out(f"    jg_parallel_for(host->pool, {bands}, 1, 2, {kernel.name}_range, &k);")
+        emitter = Emitter(kernel)
+        fold_bands(emitter, kernel)
+        for line in emitter.lines:
+            self.out(f"    {line}")
+        self.out("}")
+
+    def _count_bands(self) -> None:
+        """How many bands there are decides how much memory they need."""
+        for kernel in self.segment.kernels.values():
+            loop = top_loop(kernel)
+            if kernel.bands and loop is not None:
+                size = Poly.const(0)
+                for b in kernel.bands:
+                    size = size + b.size
+                count = f"jg_band_count({poly_text(loop.extent)}, {_work(loop)}, {poly_text(size)})"
+                self.out(f"const int64_t {kernel.name}_bands = {count};")
+
     def _wide_accumulators(self, kernel: Kernel) -> None:
+        banded = {b.running.name for b in kernel.bands}
         for b in kernel.buffers:
-            if b.kind == "wide":
+            if b.kind == "wide" and b.name not in banded:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
@@ -295,6 +328,7 @@ class EntryEmitter:
         self._lengths_and_checks()
         for loop in self.loops.values():
             loop.prologue()
+        self._count_bands()
         self._plan()
         self.items()
         self.out("return JG_OK;")

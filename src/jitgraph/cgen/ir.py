@@ -228,7 +228,7 @@ class Kernel:
 
     `split`: how its outermost loop may be divided among threads: "rows" (iterations are
     independent), "chunks" (each chunk leaves a partial result, folded afterwards in order),
-    or "" (not at all). `work` is the number of elements of one outermost iteration.
+    "bands" (the same, where partial results are arrays), or "" (not at all). `work` is the number of elements of one outermost iteration.
     """
 
     name: str
@@ -240,7 +240,29 @@ class Kernel:
     split: str = ""
     rows: tuple[Buffer, ...] = ()  # private row buffers
     partials: tuple[tuple[Accumulator, Buffer, Poly], ...] = ()  # chunked results and their target
+    bands: tuple[Band, ...] = ()  # reductions into arrays, band by band
     headers: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Band:
+    """A reduction over the outermost loop whose result is an array: kept in `running` meanwhile."""
+
+    running: Buffer
+    kind: str
+    target: Buffer
+
+    @property
+    def name(self) -> str:
+        """Of the memory for the results of all bands: two arrays each, the second for one block."""
+        return f"{self.running.name}_of"
+
+    @property
+    def size(self) -> Poly:
+        total = ONE
+        for n in self.target.dims:
+            total = total * n
+        return total
 
 
 def walk(statements: Iterable[Any]) -> Iterable[Any]:
@@ -255,6 +277,13 @@ def walk(statements: Iterable[Any]) -> Iterable[Any]:
 
 def top_loop(kernel: Kernel) -> For | Blocks | None:
     """The one outermost loop, if everything else at the top prepares accumulators of chunks."""
+    if kernel.bands:
+        (main,) = [
+            s
+            for s in kernel.body
+            if isinstance(s, For) and any(isinstance(t, AccumulateAt) for t in walk(s.body))
+        ]
+        return main
     loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
     allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For,)
     others = [s for s in kernel.body if not isinstance(s, allowed)]

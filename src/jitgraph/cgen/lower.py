@@ -15,6 +15,7 @@ from jitgraph.cgen.ir import (
     AccumulateAt,
     Accumulator,
     Atom,
+    Band,
     Buffer,
     For,
     Init,
@@ -57,7 +58,10 @@ class ClusterLowering:
         buffers: dict[Variable, Buffer],
         name: str,
         needed: set[Variable],
+        bands: bool = True,
     ):
+        """`bands`: there may be memory for partial results that are arrays."""
+        self.may_band = bands
         self.cluster = cluster
         self.lengths = lengths
         self.buffers = buffers
@@ -68,6 +72,7 @@ class ClusterLowering:
         self.before: list[Any] = []  # loops that prepare accumulation in memory
         self.after: list[Any] = []
         self.partials: list[tuple[Accumulator, Buffer, Poly]] = []
+        self.bands: list[Band] = []
 
     def fresh(self) -> str:
         self.count += 1
@@ -77,8 +82,11 @@ class ClusterLowering:
         chunked = self._is_chunked()
         stages = [self._stage(stage, chunked) for stage in self.cluster.stages]
         body = self._wrap(stages)
+        banded = bool(self.bands) and self._is_banded()
         if chunked:
             split = "chunks"
+        elif banded:
+            split = "bands"
         elif self.before or not self.cluster.stages[0].space:
             split = ""
         else:
@@ -90,6 +98,7 @@ class ClusterLowering:
             (),
             split=split,
             partials=tuple(self.partials),
+            bands=tuple(self.bands) if banded else (),
             headers=frozenset(self.headers),
         )
 
@@ -106,6 +115,20 @@ class ClusterLowering:
             and len(self.cluster.stages) == 1
             and all(isinstance(r.node.op, Reduce) for r in whole if r.node is not None)
             and not self._is_top(roots[0].space, len(roots[0].space))
+        )
+
+    def _is_banded(self) -> bool:
+        """Whether every reduction into memory is over the outermost axis, whose steps are many."""
+        (space, *_) = [stage.space for stage in self.cluster.stages]
+        return (
+            self.may_band
+            and len(self.cluster.stages) == 1
+            and self.lengths.poly(space[0]) != ONE
+            and all(
+                0 in r.axes if not r.is_suffix else r.first_reduced > 0
+                for r in self.cluster.roots()
+                if r.axes
+            )
         )
 
     def _is_top(self, space: Sequence[Length], depth: int) -> bool:
@@ -222,6 +245,7 @@ class ClusterLowering:
         running = target
         if op.acc_dtype != target.dtype:
             running = Buffer(f"{target.name}_acc", op.acc_dtype, target.dims, "wide")
+        self.bands.append(Band(running, op.kind, target))
         value = builder.convert(atom, op.acc_dtype)
         builder.body.append(AccumulateAt(running, running.address(kept), op.kind, value))
         start: list[Any] = [

@@ -282,14 +282,28 @@ class Segment:
         """Accumulators of a wider dtype than the result they are for."""
         found: dict[str, Buffer] = {}
         for kernel in self.kernels.values():
+            banded = {band.running.name for band in kernel.bands}
             for b in kernel.buffers:
-                if b.kind == "wide":
+                if b.kind == "wide" and b.name not in banded:
                     found[b.name] = b
         return list(found.values())
 
+    def bands(self) -> list[Buffer]:
+        """The results of the bands of reductions into arrays, two arrays a band."""
+        return [
+            Buffer(
+                band.name,
+                band.running.dtype,
+                (Poly.name(f"{kernel.name}_bands"), Poly.const(2), *band.target.dims),
+                "scratch",
+            )
+            for kernel in self.kernels.values()
+            for band in kernel.bands
+        ]
+
     def memory(self) -> list[Buffer]:
         """All that must lie in scratch memory, that of the bodies of loops included."""
-        mine = [*self.scratch, *self.wide(), *self._used_rows()]
+        mine = [*self.scratch, *self.wide(), *self.bands(), *self._used_rows()]
         return mine + [b for body in self.bodies for b in body.memory()]
 
     def _used_rows(self) -> list[Buffer]:
@@ -468,7 +482,9 @@ class Segment:
         for number, item in enumerate(self.items):
             if isinstance(item, Cluster):
                 name = f"{self.prefix}{number}_{kernel_label(item)}"
-                lowering = ClusterLowering(item, self.lengths, self.buffers, name, needed)
+                lowering = ClusterLowering(
+                    item, self.lengths, self.buffers, name, needed, bands=self.around is None
+                )
                 kernel = schedule(lowering.run())
                 self.kernels[number] = replace(kernel, comment=kernel_comment(item, self, kernel))
         used = {b.name for k in self.kernels.values() for b in k.buffers}

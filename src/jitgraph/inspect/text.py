@@ -168,9 +168,11 @@ def _cluster(segment: Segment, cluster: Cluster, number: int) -> dict[str, Any]:
     return {
         "kind": "loop",
         "kernel": kernel.name,
-        "threads": {"rows": "rows are shared out", "chunks": "chunks, folded at the end"}.get(
-            kernel.split, "one thread"
-        ),
+        "threads": {
+            "rows": "rows are shared out",
+            "chunks": "chunks, folded at the end",
+            "bands": "bands of rows, folded at the end",
+        }.get(kernel.split, "one thread"),
         "shared_loops": shared if len(cluster.stages) > 1 else [],
         "stages": [_stage(segment, stage) for stage in cluster.stages],
         "where": _origins(cluster),
