@@ -17,6 +17,25 @@ from jitgraph.tensor.sharing import shared, shared_constructor
 
 __version__ = "0.1.0"
 
+
+def _set_numpy_errors() -> None:
+    """np.seterr as the configuration asks for, if it does."""
+    chosen = {
+        "all": config.numpy.seterr_all,
+        "divide": config.numpy.seterr_divide,
+        "over": config.numpy.seterr_over,
+        "under": config.numpy.seterr_under,
+        "invalid": config.numpy.seterr_invalid,
+    }
+    wanted: dict[str, Any] = {case: how for case, how in chosen.items() if how != "None"}
+    if wanted:
+        import numpy
+
+        numpy.seterr(**wanted)
+
+
+_set_numpy_errors()
+
 # Names resolved when first used, so that importing jitgraph stays cheap.
 _LAZY = {
     "function": "jitgraph.functions",

@@ -26,6 +26,7 @@ class Function:
     f[x], f.value, f.container  stored values of inputs with a default, by index, name, variable
     f.copy(swap=…, delete_updates=…)  another function on the same code
     f.c_source, f.debugprint(), f.compile_report()  what was made of the graph
+    f.profile(…), f.memory_plan(shapes)  where its time goes, and what memory it needs
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Function:
         name: str | None,
         stores: Sequence[Container | None] | None = None,
         containers: Sequence[Container] | None = None,
+        profile: Any = None,
     ):
         self.compiled, self.ins, self.shared = compiled, list(ins), list(shared)
         self.name = name
@@ -53,7 +55,7 @@ class Function:
         ]
         self.target_variables = list(target_variables)
         self.trust_input = False
-        self.profile = None
+        self.stats = profile
         self._prepare()
 
     def _prepare(self) -> None:
@@ -74,6 +76,20 @@ class Function:
         if self.targets:
             self._locks = [_lock_of(c) for c in sorted(self.targets, key=id)]
         self.maker = Maker(self)
+        if self.stats is not None:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Have each call go through the general way, where it is timed.
+
+        The figures are `f.profile`, as in Theano, in the place of the method of that name.
+        """
+        from jitgraph.profile_stats import labels_of, timed
+
+        labels = labels_of(self.program, self.compiled.step_ops)
+        self.program = timed(self.program, self.stats, labels)
+        self.__dict__["profile"] = self.stats
+        self._fast_arity, self._direct = -1, None
 
     def _random_steps(self) -> list[Container]:
         """Let draws advance their generator in place where its successor replaces it."""
@@ -164,6 +180,13 @@ class Function:
         return outs if self.returns == "list" else dict(zip(self.returns, outs, strict=True))
 
     def _call_bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.stats is not None:
+            from jitgraph.profile_stats import measured
+
+            return measured(lambda: self._call_unmeasured(args, kwargs), self.stats)
+        return self._call_unmeasured(args, kwargs)
+
+    def _call_unmeasured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         subset = kwargs.pop("output_subset", None)
         out = None if any(i.name == "out" for i in self.ins) else kwargs.pop("out", None)
         values = self._filtered(self._bind(args, kwargs))
@@ -309,6 +332,7 @@ class Function:
 
         swap            {old shared: new shared} of the same types, for the new function only
         delete_updates  drop all updates
+        profile         as for `jitgraph.function`; None: the copy is not measured
         The copy always returns a list (as Theano's does). State that is not swapped stays
         shared with this function. Raises ValueError for a key this function does not use,
         AssertionError for types that differ.
@@ -345,6 +369,7 @@ class Function:
             name or (f"{self.name} copy" if self.name else None),
             stores,
             containers,
+            _copied_profile(profile, self.name),
         )
         return result
 
@@ -363,6 +388,29 @@ class Function:
         reason (of a miss), source ('memory', 'disk', 'compiled').
         """
         return dict(self.compiled.report)
+
+    def profile(self, *args: Any, calls: int = 10, **kwargs: Any) -> Any:
+        """Time, bytes and share of the copy limit of each loop, for these arguments.
+
+        A second build of the function, with clocks, is called `calls` times; updates are not
+        stored. Returns a `jitgraph.loop_profile.Profile`, to be printed.
+        """
+        from jitgraph.loop_profile import profile
+
+        values = self._filtered(self._bind(args, kwargs))
+        state = tuple([c.data for c in self.containers])
+        return profile(self, (*values, *state, *self._constants), calls)
+
+    def memory_plan(self, *shapes: Any, **named: Any) -> Any:
+        """Bytes of inputs, outputs and scratch of a call with inputs of these shapes.
+
+        A tuple is a shape, an int the length of a vector or the value of a scalar input; arrays
+        are taken as they are, where shapes depend on values. Nothing is computed. Returns a
+        `jitgraph.memory_plan.MemoryPlan`; raises ShapeError if the shapes do not fit.
+        """
+        from jitgraph.memory_plan import memory_plan
+
+        return memory_plan(self, self._bind(shapes, named))
 
     def debugprint(self, file: Any = None, **kwargs: Any) -> Any:
         """Print the optimised graph (see `jitgraph.printing.debugprint`)."""
@@ -452,6 +500,14 @@ def _store_of(i: In) -> Container | None:
 
     value = filter_value(i.variable.type, i.value, i.strict, i.allow_downcast)
     return Container(value if i.borrow else np.array(value))
+
+
+def _copied_profile(asked: Any, name: str | None) -> Any:
+    if asked is None:
+        return None
+    from jitgraph.profile_stats import profile_for
+
+    return profile_for(asked, name)
 
 
 def _lock_of(container: Container) -> Any:

@@ -205,6 +205,21 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
         metavar="R",
         help="counted rounds (default: 5); medians of fewer than 5 are not worth much",
     )
+    _bench_peers(bench)
+    bench.add_argument(
+        "--json", metavar="FILE", help="write the figures to FILE too; -: JSON on stdout, no table"
+    )
+    bench.add_argument(
+        "--history", metavar="FILE", help="add the run to FILE; of compare: the FILE to read"
+    )
+    bench.add_argument(
+        "--out", default=".", metavar="DIR", help="directory of the pictures (default: here)"
+    )
+    bench.add_argument("--no-plots", action="store_true", help="no pictures")
+    bench.set_defaults(run=_bench)
+
+
+def _bench_peers(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--peers",
         default="all",
@@ -225,17 +240,6 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds after which a peer is given up (default: 120)",
     )
-    bench.add_argument(
-        "--json", metavar="FILE", help="write the figures to FILE too; -: JSON on stdout, no table"
-    )
-    bench.add_argument(
-        "--history", metavar="FILE", help="add the run to FILE; of compare: the FILE to read"
-    )
-    bench.add_argument(
-        "--out", default=".", metavar="DIR", help="directory of the pictures (default: here)"
-    )
-    bench.add_argument("--no-plots", action="store_true", help="no pictures")
-    bench.set_defaults(run=_bench)
 
 
 def _inspect_arguments(inspect: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.canonical import graph_text, large_constants, own_memory
 from jitgraph.graph import Constant, Variable, toposort
-from jitgraph.op import from_token
+from jitgraph.op import from_token, without_test_values
 from jitgraph.runtime.program import CompiledStep, Program, PythonStep
 
 
@@ -86,9 +86,10 @@ def compile_graph(
         from jitgraph.extending.prepare import prepared
 
         outputs = prepared(outputs, stop=inputs)
-    compiled: Compiled = mode.compile(inputs, outputs, report) or compile_plain(
-        inputs, outputs, mode, report
-    )
+    with without_test_values():
+        compiled: Compiled = mode.compile(inputs, outputs, report) or compile_plain(
+            inputs, outputs, mode, report
+        )
     compiled.written = written
     return compiled
 

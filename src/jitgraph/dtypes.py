@@ -105,12 +105,18 @@ def autocast(value: bool | int | float) -> np.ndarray:
 
     An int takes the smallest of int8 … int64, uint64 that holds it. With
     `floatX=float64` a float takes float32 where that is exact (0.5, 2.0) and
-    float64 otherwise (0.1); with another `floatX` it takes that.
+    float64 otherwise (0.1); with another `floatX` it takes that. With
+    `cast_policy=numpy+floatX` an int takes int64, a float floatX.
 
     Raises OverflowError for an int beyond 64 bits.
     """
     if isinstance(value, bool):
         return np.asarray(value, dtype="int8")
+    if config.cast_policy == "numpy+floatX":
+        array = np.asarray(value)
+        if array.dtype == object:
+            raise OverflowError(f"{value} does not fit in 64 bits")
+        return array.astype(check(config.floatX)) if array.dtype == np.float64 else array
     if isinstance(value, int):
         for name in ("int8", "int16", "int32", "int64", "uint64"):
             info = np.iinfo(name)

@@ -75,5 +75,25 @@ class IntegerDivisionError(Exception):
     """Division of two integers where the configuration forbids it."""
 
 
+class MissingTestValueError(AttributeError, ValueError):
+    """A test value is asked for, and a variable that it depends on has none."""
+
+
+class DebugModeError(Exception):
+    """Base of the errors that DebugMode finds."""
+
+
+class BadThunkOutput(DebugModeError):
+    """Compiled code and NumPy give different results."""
+
+
+class BadOptimization(DebugModeError):
+    """A graph and its rewritten form give different results."""
+
+
+class InvalidValueError(DebugModeError):
+    """A result is nan or infinite."""
+
+
 class AdvancedIndexingError(TypeError):
     """An index is not one of the basic kinds."""

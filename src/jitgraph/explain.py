@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from jitgraph.cgen.checks import ERRORS
+from jitgraph.config import config
 from jitgraph.errors import ShapeError
-from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin
+from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin, toposort
 from jitgraph.ops.shape import ShapeI, SpecifyShape
 from jitgraph.runtime.program import CheckFailed
 
@@ -25,7 +26,9 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
     if number is None or function.compiled.mode.linker == "reference":
         return error
     nodes = function.compiled.plan().step_nodes()
-    return _with_place(error, nodes[number], _shapes(function, nodes[number], values))
+    node = nodes[number]
+    details = _details(function, node, values)
+    return _with_place(error, node, _shapes(function, node, values), details)
 
 
 def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> Exception:
@@ -48,15 +51,39 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
         class_ = AssertionError
     operands = _operands(node, _shapes(function, node, values))
     place = format_origin(node.origins)
-    return class_(f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else ""))
+    text = f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else "")
+    return class_(text + _details(function, node, values))
 
 
-def _with_place(error: BaseException, node: Apply, shapes: dict[Variable, Any]) -> BaseException:
+def _details(function: Any, node: Apply, values: Sequence[Any]) -> str:
+    """What exception_verbosity=high adds: the callers, the graph, and what the arguments hold."""
+    if config.exception_verbosity != "high":
+        return ""
+    from jitgraph.printing import debugprint
+
+    places = set(node.origins)
+    made = [n.trace for n in toposort(function.compiled.written) if places & set(n.origins)]
+    lines = ["", "Backtrace when the node is created, innermost first:"]
+    lines += [f"  {file}:{line}" for file, line in (made[0] if made else ())]
+    lines += ["Debugprint of the apply node:", debugprint(node, depth=8, file="str").rstrip()]
+    lines += ["Storage map footprint:"]
+    total = 0
+    for v, a in zip(function.compiled.plan().inputs, values, strict=False):
+        if isinstance(a, np.ndarray):
+            kind = "shared" if isinstance(v, SharedVariable) else "input"
+            lines.append(f" - {v}, {kind}, {a.dtype}, Shape: {a.shape}, TotalSize: {a.nbytes} Byte")
+            total += a.nbytes
+    return "\n".join([*lines, f" TotalSize: {total} Byte"])
+
+
+def _with_place(
+    error: BaseException, node: Apply, shapes: dict[Variable, Any], details: str
+) -> BaseException:
     place = format_origin(node.origins)
     what = str(error)
     if not what.startswith(f"{node.op.name}: "):
         what = f"{node.op.name}: {what}"
-    text = f"{what}: {_operands(node, shapes)}" + (f"   ({place})" if place else "")
+    text = f"{what}: {_operands(node, shapes)}" + (f"   ({place})" if place else "") + details
     try:
         new = type(error)(text)
     except TypeError:

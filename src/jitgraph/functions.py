@@ -22,7 +22,7 @@ from jitgraph.graph import (
     rebuild,
     user_origin,
 )
-from jitgraph.op import describe, here
+from jitgraph.op import describe, here, without_test_values
 
 __all__ = ["In", "Out", "evaluate_variable", "function"]
 
@@ -56,6 +56,8 @@ def function(
     no_default_updates  True: ignore every `default_update`; a list: those of these variables
     name      for messages; default: file and line of the call
     allow_input_downcast  as `In(allow_downcast=…)` for plain inputs
+    profile   None for the configured choice, True, a message, or a `ProfileStats`: calls are
+              measured, and `f.profile` holds the figures; printed when the process ends
     on_unused_input  'raise', 'warn', 'ignore', or None for the configured one
 
     The function never changes its arguments, and its results share memory with nothing.
@@ -79,9 +81,7 @@ def function(
     targets: list[Any] = [*pairs, *(i for i in ins if i.update is not None)]
     news = [*pairs.values(), *(i.update for i in ins if i.update is not None)]
     given = [_as_leaf(i.variable, replacements) for i in ins]
-    rebuilt = (
-        rebuild([*expressions, *news], replacements) if replacements else [*expressions, *news]
-    )
+    rebuilt = _replaced([*expressions, *news], replacements)
     news = list(rebuilt[len(expressions) :])
     expressions = list(rebuilt[: len(expressions)])
     defaults.extend(targets, expressions, news, replacements)
@@ -94,6 +94,15 @@ def function(
     report["total"] = (time.perf_counter() - started) * 1e3
     from jitgraph.callable import Function
 
+    name = name or (format_origin(origin) or None)
+    stats = None
+    if profile is not None or config.profile:
+        from jitgraph.profile_stats import profile_for
+
+        stats = profile_for(profile, name)
+        if stats is not None:
+            stats.add_compilation(report)
+
     return Function(
         compiled,
         ins,
@@ -102,8 +111,18 @@ def function(
         [t if isinstance(t, SharedVariable) else t.variable for t in targets],
         len(outs),
         shape_of_result,
-        name or (format_origin(origin) or None),
+        name,
+        profile=stats,
     )
+
+
+def _replaced(
+    outputs: Sequence[Variable], replacements: Mapping[Variable, Variable]
+) -> list[Variable]:
+    if not replacements:
+        return list(outputs)
+    with without_test_values():
+        return rebuild(outputs, replacements)
 
 
 def _as_leaf(variable: Variable, replacements: dict[Variable, Variable]) -> Variable:
@@ -276,7 +295,7 @@ class _DefaultUpdates:
             if not isinstance(v, SharedVariable) or update is None or v in targets:
                 continue
             new = update_expression(v, update)
-            [new] = rebuild([new], replacements) if replacements else [new]
+            [new] = _replaced([new], replacements)
             targets.append(v)
             news.append(new)
             pending.extend(leaves([new]))

@@ -42,6 +42,7 @@ from jitgraph.op import (
     Undefined,
     describe,
     here,
+    without_test_values,
 )
 from jitgraph.ops.arithmetic import add, identity
 from jitgraph.ops.elementwise import FILL, zeros_for
@@ -455,7 +456,7 @@ def _ask(node: Apply, grads: Sequence[Gradient]) -> list[Gradient]:
         answers = list(op.L_op(node.inputs, node.outputs, grads))
     except MethodNotDefined as error:
         reason = str(error.args[-1]) if error.args else op.name
-        raise MethodNotDefined("grad", type(op), f"{reason}{where}") from error
+        raise type(error)("grad", type(op), f"{reason}{where}") from error
     if len(answers) != len(node.inputs):
         raise ValueError(
             f"{op.name}.grad returned {len(answers)} gradients for {len(node.inputs)} inputs{where}"
@@ -556,14 +557,16 @@ def Rop(
     _choice("return_disconnected", return_disconnected, ("zero", "None", "Disconnected"))
     _targets(inputs)
     duals = [dual(out) for out in outputs]
-    rows = _rows(zip(outputs, duals, strict=True), inputs)
+    with without_test_values():
+        rows = _rows(zip(outputs, duals, strict=True), inputs)
     choices = (disconnected_outputs, return_disconnected, "raise")
     pairs = [
         (_answer(x, rows[x], None, choices), p)
         for x, p in zip(inputs, points, strict=True)
         if not isinstance(rows[x], Disconnected)
     ]
-    found = _rows(pairs, duals) if pairs else dict.fromkeys(duals, DISCONNECTED)
+    with without_test_values():
+        found = _rows(pairs, duals) if pairs else dict.fromkeys(duals, DISCONNECTED)
     # Being linear, the rows have a derivative free of the duals, except for their shapes.
     shapes = {u: FILL(y, np.zeros((), u.type.dtype)) for u, y in zip(duals, outputs, strict=True)}
     results: list[Any] = []

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
+from jitgraph.config import config
 
 Origin = tuple[str, int]
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -24,13 +25,24 @@ _auto_names = count()
 
 def user_origin() -> tuple[Origin, ...]:
     """File and line of the nearest caller outside this package, or nothing."""
+    return user_trace(1)
+
+
+def user_trace(limit: int) -> tuple[Origin, ...]:
+    """File and line of the callers outside this package, nearest first: `limit` of them at most.
+
+    A negative `limit` means all; the nearest one is always there.
+    """
     frame: Any = sys._getframe(1)
+    found = []
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_PACKAGE, "<frozen")):
-            return ((name, frame.f_lineno),)
+            found.append((name, frame.f_lineno))
+            if len(found) >= limit >= 0:
+                break
         frame = frame.f_back
-    return ()
+    return tuple(found)
 
 
 def format_origin(origins: Iterable[Origin], limit: int = 3) -> str:
@@ -116,6 +128,8 @@ class TensorType(Type):
         )
 
     def make_variable(self, name: str | None = None) -> Variable:
+        if self.dtype == "float64" and config.warn_float64 != "ignore":
+            _answer_float64()
         return TensorType.variable_class(self, name=name)
 
     def make_constant(self, value: Any, name: str | None = None) -> Constant:
@@ -149,6 +163,23 @@ class TensorType(Type):
         return f"TensorType({self.dtype}, {_pattern_name(self.broadcastable)})"
 
     __repr__ = __str__
+
+
+def _answer_float64() -> None:
+    message = (
+        "You are creating a TensorVariable with float64 dtype. You requested an action via the "
+        f"flag warn_float64={config.warn_float64}"
+    )
+    place = format_origin(user_origin())
+    message += f"   ({place})" if place else ""
+    if config.warn_float64 == "warn":
+        import warnings
+
+        warnings.warn(message, stacklevel=4)
+    elif config.warn_float64 == "pdb":
+        breakpoint()
+    else:
+        raise Exception(message)
 
 
 _PATTERN_NAMES = {
@@ -192,6 +223,8 @@ class Variable:
         return f"<{self.type}>"
 
     def __repr__(self) -> str:
+        if config.print_test_value and "test_value" in self.tag.__dict__:
+            return f"{self}\n{self.tag.test_value!r}"
         return str(self)
 
     def clone(self) -> Variable:
@@ -199,6 +232,40 @@ class Variable:
         copy = self.type.make_variable(self.name)
         copy.tag.__dict__.update(self.tag.__dict__)
         copy.origins = self.origins
+        return copy
+
+    # -- pickles and copies (see jitgraph.pickling) --
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.owner is None:
+            return super().__reduce_ex__(protocol)
+        from jitgraph.pickling import blank, bundle_of
+
+        return blank, (type(self),), bundle_of(self)
+
+    def __getstate__(self) -> Any:
+        from jitgraph.pickling import stored_tag
+
+        return {**self.__dict__, "tag": stored_tag(self)}
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):  # else a bundle, which calls _fill_in
+            self.__dict__.update(state)
+            self._fill_in(state["type"], state["name"], state["tag"])
+
+    def _fill_in(self, type_: Any, name: str | None, tag: dict[str, Any]) -> None:
+        """Complete a variable that is being read from a pickle."""
+        known = self.__dict__
+        known.update(type=type_, name=name, tag=Scratchpad())
+        known.setdefault("owner", None)
+        known.setdefault("index", None)
+        known.setdefault("origins", ())
+        self.auto_name = f"auto_{next(_auto_names)}"
+        self.tag.__dict__.update(tag)
+
+    def __copy__(self) -> Variable:
+        """Another variable with the same attributes; the tag is the same object."""
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
         return copy
 
     @property
@@ -221,9 +288,22 @@ class Constant(Variable):
     def clone(self) -> Constant:
         return self
 
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        if isinstance(self.data, np.ndarray):
+            self.data = with_own_dtype(self.data)
+            self.data.flags.writeable = False
+
     @property
     def value(self) -> Any:
         return self.data
+
+
+def with_own_dtype(value: Any) -> Any:
+    """An array with the dtype object that compiled code knows; pickled arrays have others."""
+    if isinstance(value, np.ndarray) and value.dtype.isnative:
+        return value.view(dtypes.NUMPY.get(value.dtype.name, value.dtype))
+    return value
 
 
 class SharedVariable(Variable):
@@ -244,18 +324,22 @@ class Container:
     def __init__(self, data: Any):
         self.data = data
 
+    def __setstate__(self, state: Any) -> None:
+        self.data = with_own_dtype(state[1]["data"])
+
 
 class Apply:
     """One application of an op: its inputs, and the output variables it defines."""
 
-    __slots__ = ("__weakref__", "inputs", "op", "origins", "outputs", "tag")
+    __slots__ = ("__weakref__", "inputs", "op", "origins", "outputs", "tag", "trace")
 
     def __init__(self, op: Any, inputs: Sequence[Variable], outputs: Sequence[Variable]):
         self.op = op
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.tag = Scratchpad()
-        self.origins: tuple[Origin, ...] = ()
+        self.origins: tuple[Origin, ...] = ()  # places in the program; several after merging
+        self.trace: tuple[Origin, ...] = ()  # the callers of the place, nearest first
         for i, out in enumerate(self.outputs):
             out.owner = self
             out.index = i
@@ -271,6 +355,11 @@ class Apply:
     @property
     def nout(self) -> int:
         return len(self.outputs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from jitgraph.pickling import owner_of
+
+        return owner_of, (self.outputs[0],)
 
     def default_output(self) -> Variable:
         return self.outputs[getattr(self.op, "default_output", None) or 0]
@@ -370,8 +459,13 @@ def rebuild(
 def reapply(node: Apply, inputs: Sequence[Variable]) -> list[Variable]:
     """Apply the op of `node` to other inputs, keeping origins and names."""
     new = node.op.make_node(*inputs)
-    new.origins = node.origins
+    new.origins, new.trace = node.origins, node.trace
     for old, out in zip(node.outputs, new.outputs, strict=True):
         out.name = old.name
         out.tag.__dict__.update(old.tag.__dict__)
+        out.tag.__dict__.pop("test_value", None)
+    if config.compute_test_value != "off":
+        from jitgraph.test_values import compute
+
+        compute(new)
     return new.outputs

@@ -160,6 +160,10 @@ predefined_modes: dict[str, Mode] = {
 }
 
 
+# Modes that are made, and whose module is loaded, when they are asked for by name.
+_ON_DEMAND = {"debugmode": "DebugMode", "debug_mode": "DebugMode", "nanguardmode": "NanGuardMode"}
+
+
 def register_mode(name: str, mode: Mode) -> None:
     """Make `mode` known to `function(mode=name)`. Raises ValueError if the name is taken."""
     if name == "Mode" or name in predefined_modes:
@@ -197,6 +201,10 @@ def get_mode(mode: Any) -> Any:
     found = predefined_modes.get(mode)
     if found is None:
         found = {n.lower(): m for n, m in predefined_modes.items()}.get(mode.lower())
+    if found is None and mode.lower() in _ON_DEMAND:
+        from jitgraph import debugmodes
+
+        found = getattr(debugmodes, _ON_DEMAND[mode.lower()])()
     if found is None:
         raise Exception(f"No predefined mode exist for string: {mode}")
     return found

@@ -7,14 +7,23 @@ An op is a value: two ops are equal when their class and the attributes listed i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from jitgraph.config import config
+from jitgraph.config import change_flags, config
 from jitgraph.errors import MethodNotDefined
-from jitgraph.graph import Apply, Constant, Origin, Variable, format_origin, user_origin
+from jitgraph.graph import (
+    Apply,
+    Constant,
+    Origin,
+    Variable,
+    format_origin,
+    user_origin,
+    user_trace,
+)
 
 
 class Disconnected:
@@ -123,16 +132,16 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         node = self.make_node(*inputs)
-        self.noted(node, user_origin())
+        self.noted(node, user_trace(config.traceback.limit))
         if len(node.outputs) == 1:
             return node.outputs[0]
         if self.default_output is not None:
             return node.outputs[self.default_output]
         return list(node.outputs)
 
-    def noted(self, node: Apply, origins: tuple[Origin, ...]) -> None:
+    def noted(self, node: Apply, trace: tuple[Origin, ...]) -> None:
         """Keep the place in the program that made `node`, and compute test values if asked for."""
-        node.origins = origins
+        node.origins, node.trace = trace[:1], trace
         if config.compute_test_value != "off":
             from jitgraph.test_values import compute
 
@@ -190,6 +199,13 @@ def _stored_op(module: str, token: str) -> Op:
         raise LookupError(
             f"the op {token} is declared by a program: import what declares {missing} first"
         ) from None
+
+
+def without_test_values() -> AbstractContextManager[Any]:
+    """For building nodes that are no part of the program: rewriting, auxiliary leaves."""
+    if config.compute_test_value == "off":
+        return nullcontext()
+    return change_flags(compute_test_value="off")
 
 
 def describe(variable: Variable) -> str:

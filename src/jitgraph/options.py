@@ -191,11 +191,11 @@ _NUMBERS = [
         "that holds it (floats: floatX where exact), 'numpy+floatX' NumPy's dtype, with float64 "
         "replaced by floatX.",
     ),
-    Option(
+    _unused(
         "int_division",
         _enum("int", "raise", "floatX"),
         "int",
-        "What x / y does with two discrete operands: floor division, an error, or floatX.",
+        "What / does with two discrete operands in Python 2; in Python 3 it is true division.",
     ),
     Option(
         "warn_float64",
@@ -204,7 +204,13 @@ _NUMBERS = [
         "What to do when a float64 variable is made.",
     ),
     _unused("tensor.cmp_sloppy", _int(0, 2), 0, "Tolerance level of comparisons.", read_only=True),
-    Option("device", _CPU, "cpu", "Where functions run. Only 'cpu' exists.", read_only=True),
+    _unused(
+        "device",
+        _CPU,
+        "cpu",
+        "Where functions run. Only 'cpu' exists, other values are refused.",
+        read_only=True,
+    ),
     _unused("force_device", _BOOL, False, "Fail when the device cannot be used.", read_only=True),
     _unused("print_active_device", _BOOL, True, "Print the device in use.", read_only=True),
 ]
@@ -270,7 +276,7 @@ _COMPILATION = [
         "on_shape_error",
         _enum("warn", "raise"),
         "warn",
-        "What to do when the inference of a shape fails.",
+        "What to do when infer_shape of a program's own op fails; after 'warn', the op is run.",
     ),
     Option(
         "on_unused_input",
@@ -278,13 +284,20 @@ _COMPILATION = [
         "raise",
         "What function() does with an input that no output or update needs.",
     ),
-    _flag("allow_gc", True, "Free temporaries as soon as nothing reads them any more."),
+    _unused(
+        "allow_gc",
+        _BOOL,
+        True,
+        "Free temporaries after each call. Up to 64 MiB are kept for the next one; f.free() gives "
+        "them back.",
+    ),
     _unused("optdb.max_use_ratio", _float(0), 8.0, "Bound on rewrites per node."),
-    Option(
+    _unused(
         "optdb.position_cutoff",
         _float(),
         float("inf"),
-        "Run only the groups of rewrites before this position.",
+        "Run only the rewrites before this position. Rewrites have names and groups here, see "
+        "optimizer and optimizer_excluding.",
     ),
     _flag("tensor.local_elemwise_fusion", True, "Fuse elementwise operations into one loop."),
     _unused(
@@ -298,10 +311,11 @@ _COMPILATION = [
     _unused("deterministic", _enum("default", "more"), "default", "Results are deterministic."),
     _flag("cache_optimizations", False, "Keep rewritten graphs on disk.", ignored=True),
     _flag("check_input", True, "Check the types of the inputs of a call.", ignored=True),
-    _flag(
+    _unused(
         "experimental.local_alloc_elemwise_assert",
+        _BOOL,
         True,
-        "Keep the shape checks of an allocation that fusion removes.",
+        "Keep the shape checks of an allocation that fusion removes. They are always kept.",
     ),
 ]
 
@@ -389,21 +403,32 @@ _CHECKS = [
         "exception_verbosity",
         _enum("low", "high"),
         "low",
-        "'high' adds the graph and the storage of its variables to errors of a call.",
+        "'high' adds to errors of a call where the operation was made, its graph, and the shapes "
+        "and sizes of the arguments.",
     ),
-    Option("traceback.limit", _int(-1), 8, "Frames kept of the place where a node was made."),
-    Option("traceback.compile_limit", _int(-1), 0, "Frames kept of the place of a rewritten node."),
+    Option(
+        "traceback.limit",
+        _int(-1),
+        8,
+        "Frames kept of the place where a node was made (-1: all), for exception_verbosity=high.",
+    ),
+    _unused(
+        "traceback.compile_limit",
+        _int(-1),
+        0,
+        "Frames kept of the place of a rewritten node: it has the places of what it replaces.",
+    ),
     Option(
         "compute_test_value",
         _enum(*_TEST_VALUE),
         "off",
         "Evaluate tag.test_value while the graph is built; else: what to do where one is missing.",
     ),
-    Option(
+    _unused(
         "compute_test_value_opt",
         _enum(*_TEST_VALUE),
         "off",
-        "The same for the nodes that rewrites make.",
+        "The same for the nodes that rewrites make. DebugMode compares these.",
     ),
     _flag("print_test_value", False, "Show the test value where a variable is printed."),
     _unused(
@@ -415,7 +440,7 @@ _CHECKS = [
     Option(
         "numpy.seterr_all",
         _enum(*_SETERR),
-        "ignore",
+        "None",
         "np.seterr(all=...) at import; 'None' leaves NumPy's setting.",
         read_only=True,
     ),
@@ -446,27 +471,42 @@ _CHECKS = [
     _unused("DebugMode.warn_input_not_reused", _BOOL, True, "DebugMode: warn about copies."),
     _unused("DebugMode.check_preallocated_output", _STR, "", "DebugMode: kinds of outputs."),
     _unused("DebugMode.check_preallocated_output_ndim", _int(1), 4, "DebugMode: up to this ndim."),
-    _flag("conv.assert_shape", False, "Check the shapes declared to a convolution at each call."),
+    _unused(
+        "conv.assert_shape",
+        _BOOL,
+        False,
+        "Check the shapes declared to a convolution. There are no convolutions yet.",
+    ),
 ]
 
 _PROFILING = [
     _flag("profile", False, "Measure calls; print a report at exit."),
-    _flag("profile_optimizer", False, "Measure rewrites too; needs profile."),
-    _flag("profile_memory", False, "Measure memory too; needs profile."),
+    _unused("profile_optimizer", _BOOL, False, "Measure rewrites too. Their sum always is."),
+    _unused("profile_memory", _BOOL, False, "Measure memory too. Intermediates are in registers."),
     _flag("print_global_stats", False, "Print the total of all functions at exit."),
-    _flag("profiling.time_thunks", True, "Measure each loop, not only the whole call."),
-    Option("profiling.n_apply", _int(0), 20, "Lines of the report's table of nodes."),
-    Option("profiling.n_ops", _int(0), 20, "Lines of the report's table of operations."),
+    _flag("profiling.time_thunks", True, "Measure each step, not only the whole call."),
+    Option("profiling.n_apply", _int(0), 20, "Lines of the report's table of steps."),
+    _unused(
+        "profiling.n_ops",
+        _int(0),
+        20,
+        "Lines of the table of operations. Fused operations have no time of their own.",
+    ),
     Option("profiling.output_line_width", _int(1), 512, "Longest line of the report."),
-    Option("profiling.min_memory_size", _int(0), 1024, "Smallest array reported, in bytes."),
+    _unused("profiling.min_memory_size", _int(0), 1024, "Smallest array reported, in bytes."),
     _unused("profiling.min_peak_memory", _BOOL, False, "Search the order with least memory."),
     Option("profiling.destination", _STR, "stderr", "stdout, stderr or a file."),
-    _flag("profiling.debugprint", False, "Print the graphs after the report."),
+    _unused("profiling.debugprint", _BOOL, False, "Print the graphs too. See f.debugprint()."),
     _flag("profiling.ignore_first_call", False, "Leave the first call out of the figures."),
 ]
 
 _PICKLE = [
-    _flag("reoptimize_unpickled_function", False, "Rewrite the graph of an unpickled function."),
+    _unused(
+        "reoptimize_unpickled_function",
+        _BOOL,
+        False,
+        "Rewrite the graph of an unpickled function. It is compiled from the graph as written.",
+    ),
     _flag("unpickle_function", True, "False: functions unpickle to None."),
     _flag("pickle_test_value", True, "Pickle test values with their variables."),
     _unused("experimental.unpickle_gpu_on_cpu", _BOOL, False, "Read GPU arrays as NumPy arrays."),
@@ -485,8 +525,10 @@ _BUGS = (
 _OTHER = [
     _unused("scan.allow_gc", _BOOL, False, "Free memory between the iterations of scan."),
     _unused("scan.allow_output_prealloc", _BOOL, True, "Write scan's outputs in place."),
-    _flag("scan.debug", False, "Print what scan does."),
-    Option("unittests.rseed", _SEED, 666, "Seed of random tests (verify_grad)."),
+    _unused("scan.debug", _BOOL, False, "Print what scan does. See `jitgraph inspect`."),
+    _unused(
+        "unittests.rseed", _SEED, 666, "Seed of Theano's own tests. verify_grad takes its rng."
+    ),
     _unused(
         "warn.ignore_bug_before",
         _enum(*_VERSIONS),

@@ -43,7 +43,7 @@ def _own_cache() -> Iterator[None]:
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     """The JSON that the command prints, and nothing but that."""
     capsys.readouterr()
-    status = main(["bench", "sigmoid", "--no-plots", "--json", "-", *arguments])
+    status = main(["bench", "sigmoid", "--no-plots", "--peers", "none", "--json", "-", *arguments])
     out, err = capsys.readouterr()
     assert (status, err) == (0, "")
     return json.loads(out)
@@ -121,7 +121,7 @@ def test_remarks_tell_a_bad_run_from_a_good_one() -> None:
 def test_table_file_and_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     arguments = ["-n", "1e4", "--rounds", "1", "--json", str(figures), "--out", str(tmp_path)]
-    assert main(["bench", "sigmoid", *arguments]) == 0
+    assert main(["bench", "sigmoid", "--peers", "none", *arguments]) == 0
     out, err = capsys.readouterr()
     assert err == ""  # no progress where there is no terminal
     lines = out.splitlines()
@@ -151,7 +151,8 @@ def test_without_matplotlib_there_is_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jitgraph.bench.plots", None)
     monkeypatch.delattr(jitgraph.bench, "plots", raising=False)  # imported by another test
-    assert main(["bench", "sigmoid", "-n", "100", "--rounds", "1", "--out", str(tmp_path)]) == 0
+    arguments = ["-n", "100", "--rounds", "1", "--peers", "none", "--out", str(tmp_path)]
+    assert main(["bench", "sigmoid", *arguments]) == 0
     out, err = capsys.readouterr()
     assert err == "no pictures: they need matplotlib (pip install 'jitgraph[plot]')\n"
     assert "hard_sigmoid" in out
@@ -163,7 +164,7 @@ def test_too_many_elements_are_refused_before_anything_is_allocated() -> None:
     code = (
         "import resource, sys; from jitgraph.cli import main; import jitgraph.bench.sigmoid; "
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30)); "
-        "sys.exit(main(['bench', 'sigmoid', '-n', str(10**13)]))"
+        "sys.exit(main(['bench', 'sigmoid', '-n', str(10**13), '--peers', 'none']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -188,7 +189,7 @@ def test_the_refusal_is_at_the_limit(
 
     monkeypatch.setattr(sigmoid, "_rows", measured)
     needed = memory_needed(Settings(n=1000, dtype="float32"))
-    command = ["bench", "sigmoid", "--no-plots", "--dtype", "float32", "-n"]
+    command = ["bench", "sigmoid", "--no-plots", "--peers", "none", "--dtype", "float32", "-n"]
     monkeypatch.setattr(sigmoid, "available_memory", lambda: needed)
     with pytest.raises(InterruptedError):
         main([*command, "1000"])
@@ -209,5 +210,5 @@ def test_memory_that_runs_out_is_reported(
         raise MemoryError("Unable to allocate")
 
     monkeypatch.setattr(sigmoid, "measure", exhausted)
-    assert main(["bench", "sigmoid", "-n", "1000", "--no-plots"]) == 2
+    assert main(["bench", "sigmoid", "-n", "1000", "--no-plots", "--peers", "none"]) == 2
     assert "no memory for 1,000 elements: Unable to allocate" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 
 _NAMES = {
     "jitgraph.callable": ("Function",),
+    "jitgraph.debugmodes": ("DebugMode", "MonitorMode", "NanGuardMode"),
     "jitgraph.errors": ("AliasedMemoryError", "UnusedInputError"),
     "jitgraph.extending.from_function": ("as_op",),
     "jitgraph.extending.from_graph": ("OpFromGraph",),
@@ -22,10 +23,23 @@ _NAMES = {
         "predefined_modes",
         "register_mode",
     ),
+    "jitgraph.profile_stats": ("ProfileStats",),
     "jitgraph.tensor.sharing": ("shared", "shared_constructor"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("builders", "function_module", "io", "mode", "ops", "pfunc", "sharedvalue")
+_MODULES = (
+    "builders",
+    "debugmode",
+    "function_module",
+    "io",
+    "mode",
+    "monitormode",
+    "nanguardmode",
+    "ops",
+    "pfunc",
+    "profiling",
+    "sharedvalue",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.graph import Apply, Constant, TensorType, Variable, rebuild, toposort
+from jitgraph.graph import Apply, Constant, TensorType, Variable, leaves, rebuild, toposort
 from jitgraph.op import Op, describe, here
+from jitgraph.ops.shape import ShapeI
 from jitgraph.ops.values import as_tensor_variable
 
 
@@ -133,6 +134,10 @@ class LoopForm:
         b = a + self.n_states
         return inputs[0], list(inputs[1:a]), list(inputs[a:b]), list(inputs[b:])
 
+    def sequence_name(self, k: int) -> str:
+        """How messages call sequence k."""
+        return f"sequence {k}"
+
     def results(self, outputs: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any], Any]:
         """(traces of states, traces of maps, finals, steps or None) out of the op's outputs."""
         s, m = self.n_states, self.n_maps
@@ -199,6 +204,10 @@ class Scan(LoopForm, Op):
             windows.append(rest[: len(taps)])
             rest = rest[len(taps) :]
         return rows, windows, rest
+
+    def sequence_name(self, k: int) -> str:
+        name = self.body.inputs[k].name
+        return f"sequence {k}, read as {name}," if name else f"sequence {k}"
 
     def changed(self, **changes: Any) -> Scan:
         """A copy with other properties."""
@@ -316,7 +325,7 @@ class Scan(LoopForm, Op):
         if found is None:
             return None
         outside = dict(zip(inner_fixed, self.outer(node.inputs)[3], strict=True))
-        maps = _outside(found, outside, set(self.body.inputs))
+        maps = shapes_outside(found, known, outside)
         if maps is None:
             return None
         return [tuple(s[1:]) for s in initials] + maps
@@ -359,21 +368,26 @@ def shapes_of(
     return None if None in found else found  # type: ignore[return-value]
 
 
-def _outside(
-    shapes: Sequence[tuple[Any, ...]], outside: dict[Variable, Variable], inner: set[Variable]
+def shapes_outside(
+    shapes: Sequence[tuple[Any, ...]],
+    known: dict[Variable, tuple[Any, ...]],
+    outside: dict[Variable, Variable],
 ) -> list[tuple[Any, ...]] | None:
-    """The shapes with non-sequences replaced by what is passed for them."""
-    result = []
-    for shape in shapes:
-        scalars = [n for n in shape if isinstance(n, Variable)]
-        moved = iter(rebuild(scalars, outside))
-        result.append(tuple(next(moved) if isinstance(n, Variable) else n for n in shape))
-    from jitgraph.graph import leaves
+    """Shapes of values of the body in the terms of the outer graph.
 
-    scalars = [n for shape in result for n in shape if isinstance(n, Variable)]
-    if any(v in inner for v in leaves(scalars)):
+    `known`: the shapes of the body's inputs in these terms; `outside`: what is passed for the
+    non-sequences. None if a length depends on more than that.
+    """
+    scalars = [n for shape in shapes for n in shape if isinstance(n, Variable)]
+    replace = dict(outside)
+    for node in toposort(scalars):
+        if isinstance(node.op, ShapeI) and node.inputs[0] in known:
+            replace[node.outputs[0]] = as_tensor_variable(known[node.inputs[0]][node.op.i])
+    moved = rebuild(scalars, replace)
+    if any(v in known for v in leaves(moved)):
         return None
-    return result
+    lengths = iter(moved)
+    return [tuple(next(lengths) if isinstance(n, Variable) else n for n in s) for s in shapes]
 
 
 # -- running a body step by step ------------------------------------------------------------------
@@ -386,7 +400,7 @@ def check_steps(op: LoopForm, n: int, sequences: Sequence[Any], initials: Sequen
     for k, (x, rows) in enumerate(zip(sequences, op.sequences, strict=True)):
         if n and x.shape[0] < n + rows.offset:
             raise ValueError(
-                f"{op.name}: sequence {k} has {x.shape[0]} rows, "
+                f"{op.name}: {op.sequence_name(k)} has {x.shape[0]} rows, "
                 f"and {n} steps at offset {rows.offset} need {n + rows.offset}"
             )
     for k, (x, depth) in enumerate(zip(initials, op.depths, strict=True)):

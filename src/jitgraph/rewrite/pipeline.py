@@ -15,44 +15,133 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from jitgraph.config import config
-from jitgraph.graph import Variable
-from jitgraph.op import Op
-from jitgraph.rewrite import canonical, index, shapes, special, stable, views
+from jitgraph.graph import Variable, toposort
+from jitgraph.op import Op, without_test_values
+from jitgraph.rewrite import (
+    canonical,
+    index,
+    scan_lengths,
+    scan_rules,
+    shapes,
+    special,
+    stable,
+    views,
+)
 from jitgraph.rewrite.engine import Rewriter, Rule, RuleSet, Settled, Table, fixpoint
 
 if TYPE_CHECKING:
     from jitgraph.mode import Mode
 
-CANONICAL: list[Rule] = [*canonical.RULES, *shapes.RULES, *views.RULES, *index.RULES]
+CANONICAL: list[Rule] = [
+    *canonical.RULES,
+    *scan_lengths.RULES,
+    *shapes.RULES,
+    *views.RULES,
+    *index.RULES,
+]
 MOVING: list[Rule] = [*views.MOVING, *index.MOVING]
 # Every rule a mode can switch; expansion cannot be switched off.
-SWITCHABLE: list[Rule] = [*CANONICAL, *stable.RULES, *MOVING, *special.OPT_IN]
+SWITCHABLE: list[Rule | scan_rules.LoopRule] = [
+    *CANONICAL,
+    *stable.RULES,
+    *MOVING,
+    *special.OPT_IN,
+    *scan_rules.RULES,
+]
 
 EXPANSION = RuleSet(special.EXPAND)
 _BEFORE_GRADIENT = RuleSet(stable.BEFORE_GRADIENT)
 
 
-def selected(mode: Mode) -> list[Rule]:
+def selected(mode: Mode) -> list[Rule | scan_rules.LoopRule]:
     """The rules that `mode` asks for, in their order."""
     return [r for r in SWITCHABLE if mode.selects(r.tags)]
 
 
+Phases = tuple[tuple[RuleSet, ...], ...]
+
+
 @lru_cache(maxsize=32)
-def phases(mode: Mode) -> tuple[tuple[RuleSet, ...], ...]:
-    """The rule sets of `mode`, for each phase that has something to do."""
+def phases(mode: Mode) -> tuple[tuple[Phases, Phases], RuleSet, frozenset[scan_rules.LoopRule]]:
+    """The rule sets of `mode` for each phase that has something to do, in two halves.
+
+    With them the exact rules, which know about lengths, and the rewrites of loops.
+    """
     chosen = set(selected(mode))
     exact, steady, moving, opt_in = (
         RuleSet([r for r in rules if r in chosen])
         for rules in (CANONICAL, stable.RULES, MOVING, special.OPT_IN)
     )
-    sequence = [
-        (exact,),
-        (exact, steady),
-        (exact, steady, moving),
-        (exact, moving, opt_in) if opt_in.rules else (),
-        (exact, moving, EXPANSION),
-    ]
-    return tuple(kept for sets in sequence if (kept := tuple(s for s in sets if s.rules)))
+    halves = (
+        [(exact,), (exact, steady)],
+        [
+            (exact, steady, moving),
+            (exact, moving, opt_in) if opt_in.rules else (),
+            (exact, moving, EXPANSION),
+        ],
+    )
+    first, second = (
+        tuple(kept for sets in half if (kept := tuple(s for s in sets if s.rules)))
+        for half in halves
+    )
+    return (first, second), exact, frozenset(r for r in scan_rules.RULES if r in chosen)
+
+
+class Pipeline:
+    """The phases of one compilation, for its graph and for the bodies of its loops."""
+
+    def __init__(self, mode: Mode, log: list[str]):
+        from jitgraph.rewrite.scan_loop import Work
+
+        self.halves, exact, loop_rules = phases(mode)
+        self.table = Table(merge=mode.merge)
+        self.settled: Settled = {}
+        self.log = log
+        self.work = Work(loop_rules, self.table, self.settled, log, exact)
+
+    def first_half(self, outputs: Sequence[Variable]) -> list[Variable]:
+        """Up to the stable form, with work moved out of loops."""
+        exact, *steady = self.halves[0] or ((),)
+        self._learn(outputs)
+        current = self._apply(outputs, [exact])
+        if not self._learn(current):
+            return self._apply(current, steady)
+        from jitgraph.rewrite import scan
+
+        current = scan.early(current, self.work, self.first_half, self._stable_form)
+        self._learn(current)
+        return scan.middle(self._apply(current, [exact, *steady]), self.work)
+
+    def second_half(self, outputs: Sequence[Variable]) -> list[Variable]:
+        """Down to the form that is compiled."""
+        sets = self.halves[1]
+        if not self._learn(outputs):
+            return self._apply(outputs, sets)
+        from jitgraph.rewrite import scan
+
+        current = scan.late(self._apply(outputs, sets[:1]), self.work, self.second_half)
+        self._learn(current)
+        return self._apply(current, sets)
+
+    def _stable_form(self, outputs: Sequence[Variable]) -> list[Variable]:
+        return self._apply(outputs, self.halves[0])
+
+    def _learn(self, outputs: Sequence[Variable]) -> bool:
+        """Tell the table of all ops, so that no phase is left out; whether there are loops."""
+        loops = False
+        for node in toposort(outputs):
+            self.table.op_number(node.op)
+            loops |= type(node.op).__name__ == "Scan"
+        return loops
+
+    def _apply(
+        self, outputs: Sequence[Variable], sets: Sequence[tuple[RuleSet, ...]]
+    ) -> list[Variable]:
+        current = list(outputs)
+        for rule_sets in sets:
+            if rule_sets and has_work(rule_sets[-1], self.table.ops):
+                current = fixpoint(current, rule_sets, self.table, self.settled, self.log)
+        return current
 
 
 def optimise(
@@ -63,12 +152,11 @@ def optimise(
     The given graph is not changed; leaves are shared with it. `log` collects the names of the
     rules that fired, in order.
     """
-    table, settled, fired = Table(merge=mode.merge), Settled(), [] if log is None else log
-    current, known = list(outputs), len(fired)
+    fired = [] if log is None else log
+    known = len(fired)
     with collector_paused():
-        for rule_sets in phases(mode):
-            if not table.ops or has_work(rule_sets[-1], table.ops):
-                current = fixpoint(current, rule_sets, table, settled, fired)
+        pipeline = Pipeline(mode, fired)
+        current = pipeline.second_half(pipeline.first_half(outputs))
     if config.optimizer_verbose:
         for name in fired[known:]:
             print(f"rewrite: {name}")
@@ -106,10 +194,15 @@ def stabilise(outputs: Sequence[Variable], keep: Collection[Variable]) -> list[V
     is returned itself. Differentiating the result gives derivatives of the stable forms:
     that of log(sigmoid(x)) is finite at x = -1000.
     """
-    walk = Rewriter((_BEFORE_GRADIENT,), Table(), keep=frozenset(keep))
-    with collector_paused():
-        new = walk.run(outputs)
+    table, given = Table(), list(outputs)
+    walk = Rewriter((_BEFORE_GRADIENT,), table, keep=frozenset(keep))
+    with collector_paused(), without_test_values():
+        if any(type(node.op).__name__ == "Scan" for node in toposort(outputs, stop=keep)):
+            from jitgraph.rewrite.scan import before_gradient
+
+            given = before_gradient(given, _BEFORE_GRADIENT, table, walk.keep)
+        new = walk.run(given)
     if not walk.fired:
-        return list(outputs)
-    touched = walk.touched(outputs)
-    return [n if o in touched else o for n, o in zip(new, outputs, strict=True)]
+        return given
+    touched = walk.touched(given)
+    return [n if o in touched else o for n, o in zip(new, given, strict=True)]

@@ -172,16 +172,15 @@ class CompiledStep:
         array = args[k]
         if not isinstance(array, np.ndarray):
             raise BadArgument(self.inputs[k])
-        native = array.dtype.newbyteorder("=")
-        native = dtypes.NUMPY.get(native.name, native)
-        copied = np.array(array, dtype=native, order="C", copy=True).view(native)
-        if (
+        native = dtypes.NUMPY.get(array.dtype.name)
+        if native is None or (
             type(array) is np.ndarray
             and array.dtype is native  # not so in arrays from a pickle
             and array.flags.c_contiguous
             and array.flags.aligned
         ):
             raise BadArgument(self.inputs[k])
+        copied = np.array(array, dtype=native, order="C", copy=True).view(native)
         return (*args[:k], np.asarray(copied), *args[k + 1 :])
 
 
@@ -220,6 +219,21 @@ class PythonStep:
             if not hasattr(error, "jitgraph_step"):  # a step of a loop's body knows better
                 error.jitgraph_step = self.number  # type: ignore[attr-defined]
             raise
+
+
+class WholeStep:
+    """A step around others, for whoever watches them run; their errors say which one failed."""
+
+    def __init__(
+        self,
+        function: Callable[..., Sequence[Any]],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+    ):
+        self.function, self.inputs, self.outputs = function, tuple(inputs), tuple(outputs)
+
+    def __call__(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        return self.function(*args)
 
 
 class Program:

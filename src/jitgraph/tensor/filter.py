@@ -56,7 +56,10 @@ def _filter_array(
 ) -> np.ndarray:
     native = dtypes.NUMPY[type_.dtype]
     if value.dtype == native:
-        return value if value.dtype.isnative else value.astype(native)
+        if value.dtype is native:
+            return value
+        # Arrays from a pickle have a dtype object of their own, and compiled code knows only one.
+        return value.view(native) if value.dtype.isnative else value.astype(native)
     if strict:
         raise TypeError(f"{type_} expected a ndarray of dtype={type_.dtype}, got {value.dtype}")
     if allow_downcast:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.random import RandomState
 
 from jitgraph.graph import Container, Variable
+from jitgraph.op import here
 from jitgraph.ops.random import copy_state, random_state_type
 from jitgraph.tensor.raw_random import RandomStreamsBase
 from jitgraph.tensor.sharing import GenericSharedVariable, shared, shared_constructor
@@ -53,9 +55,14 @@ class RandomStreams(RandomStreamsBase):
     """
 
     def __init__(self, seed: Any = None):
+        """`seed`: what `numpy.random.RandomState` takes; None asks the operating system.
+
+        Raises TypeError or ValueError for a seed that NumPy refuses.
+        """
+        self.gen_seedgen = _seeded(seed)
         self.state_updates: list[tuple[Any, Variable]] = []
         self.default_instance_seed = seed
-        self.gen_seedgen = RandomState(seed)
+        self._children = 0
 
     def updates(self) -> list[tuple[Any, Variable]]:
         """(state, its successor) for every draw so far, for `function(updates=…)`."""
@@ -66,9 +73,29 @@ class RandomStreams(RandomStreamsBase):
 
         Streams made later go on in the old order of seeds.
         """
-        seeds = RandomState(self.default_instance_seed if seed is None else seed)
+        seeds = _seeded(self.default_instance_seed if seed is None else seed)
         for state, _ in self.state_updates:
             state.set_value(RandomState(int(seeds.randint(2**30))), borrow=True)
+
+    def spawn(self, n: int) -> list[RandomStreams]:
+        """`n` streams for workers, whose numbers have nothing to do with these.
+
+        Their seeds are hashed, by `numpy.random.SeedSequence`, from the seed of the constructor
+        and their number, counted over all calls: workers of workers differ as well.
+        """
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise ValueError(f"spawn: n must be a number of streams, got {n!r}{here()}")
+        seed = self.default_instance_seed
+        if seed is None:  # from the operating system: any seed will do
+            seed = self.default_instance_seed = [
+                int(x) for x in _seeded(None).randint(2**31, size=4)
+            ]
+        words = np.atleast_1d(np.asarray(seed)).ravel().tolist()
+        first, self._children = self._children, self._children + int(n)
+        return [
+            type(self)(np.random.SeedSequence(words, spawn_key=(k,)).generate_state(4).tolist())
+            for k in range(first, self._children)
+        ]
 
     def __getitem__(self, item: Any) -> RandomState:
         """The state itself that `item` (the `.rng` of a draw) holds."""
@@ -90,6 +117,13 @@ class RandomStreams(RandomStreamsBase):
         state.default_update = new_state
         state.tag.is_rng = True
         return draw
+
+
+def _seeded(seed: Any) -> RandomState:
+    try:
+        return RandomState(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed: {error}, got {seed!r}{here()}") from None
 
 
 __all__ = ["RandomStateSharedVariable", "RandomStreams", "random_state_constructor"]

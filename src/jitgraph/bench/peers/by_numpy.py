@@ -1,0 +1,118 @@
+"""NumPy as people write it: one operation after another, a new array for each. One thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import workloads as wl
+from .case import Case, UnsupportedError
+
+
+def version() -> str:
+    """Of NumPy."""
+    return np.__version__
+
+
+def _erf() -> Any:
+    try:
+        from scipy.special import erf
+    except ImportError:
+        raise UnsupportedError("NumPy has no erf, and SciPy is not installed") from None
+    return erf
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def _softmax(x: Any) -> Any:
+    e = np.exp(x - x.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def _crossentropy(x: Any, t: Any) -> Any:
+    p = _sigmoid(x)
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+
+
+FUNCTIONS: dict[str, Any] = {
+    "hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    "ultra_fast_sigmoid": wl.ultra_fast_sigmoid,
+    "sigmoid": _sigmoid,
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "log": np.log,
+    "log1p": np.log1p,
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "long": wl.FORMULAS["long"],
+    "mean_square": lambda a, b: ((a - b) ** 2).mean(),
+    "sum_sigmoid": lambda x: _sigmoid(x).sum(),
+    "crossentropy": _crossentropy,
+    "softmax": _softmax,
+    "one_element": lambda x: np.exp(-x),
+    "scalars": lambda a, b, c: (a + b) * c,
+}
+# Functions that NumPy has as they are can write into a given array.
+UFUNCS = ("exp", "tanh", "log", "log1p")
+
+
+def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
+    """The case of a workload; variant "out": into an array that exists."""
+    values = list(inputs.values())
+    if w.program in ("logistic_step", "mlp_step"):
+        return _step(w, inputs)
+    function = _erf() if w.program == "erf" else FUNCTIONS[w.program]
+    if variant == "default":
+        return Case(lambda: function(*values))
+    if w.program not in (*UFUNCS, "erf"):
+        raise UnsupportedError("several operations, each with an array of its own")
+    out = np.zeros(w.out or (), w.dtype)
+    return Case(lambda: function(*values, out=out))
+
+
+def _step(w: wl.Workload, inputs: wl.Inputs) -> Case:
+    state = wl.parameters(w)
+    step = logistic_step if w.program == "logistic_step" else mlp_step
+
+    def call() -> Any:
+        result = step(*state, *inputs.values())
+        state[:] = result[: len(state)]
+        return result
+
+    return Case(call, lambda _: list(state))
+
+
+def logistic_step(w: Any, b: Any, x: Any, y: Any) -> Any:
+    """New (w, b), the predictions and the cross-entropies."""
+    p = 1 / (1 + np.exp(-(x @ w) - b))
+    xent = -y * np.log(p) - (1 - y) * np.log(1 - p)
+    error = (p - y) / len(y)
+    return (
+        w - wl.RATE * (x.T @ error + 2 * wl.DECAY * w),
+        b - wl.RATE * error.sum(),
+        p > 0.5,
+        xent,
+    )
+
+
+def mlp_step(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, y: Any) -> Any:
+    """New (w1, b1, w2, b2) and the cost."""
+    rows = np.arange(len(y))
+    h = np.tanh(x @ w1 + b1)
+    z = h @ w2 + b2
+    e = np.exp(z - z.max(1, keepdims=True))
+    p = e / e.sum(1, keepdims=True)
+    cost = -np.log(p[rows, y]).mean()
+    p[rows, y] -= 1
+    p /= len(y)
+    back = (p @ w2.T) * (1 - h * h)
+    r = wl.MLP_RATE
+    return (
+        w1 - r * (x.T @ back),
+        b1 - r * back.sum(0),
+        w2 - r * (h.T @ p),
+        b2 - r * p.sum(0),
+        cost,
+    )
