@@ -183,6 +183,16 @@ JG_MATH void jg_philox_advance(const uint64_t *before, uint64_t *after, int64_t 
     after[JG_PHILOX_POSITION] += (uint64_t)n;
 }
 
+/* The same where the elements are made block by block: returns -1, or `length` if that is not a
+ * state's. */
+JG_MATH int64_t jg_philox_next(const uint64_t *before, int64_t length, uint64_t *after, int64_t n)
+{
+    if (length != JG_PHILOX_STATE)
+        return length;
+    jg_philox_advance(before, after, n);
+    return -1;
+}
+
 /* MAKE(words, count, out) turns `count` <= JG_PHILOX_GROUP words into elements. */
 #define JG_PHILOX_DEFINE(T, name, MAKE)                                                            \
     static __attribute__((unused)) void jg_philox_fill_##name(T *out, int64_t n,                   \

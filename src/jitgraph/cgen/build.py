@@ -19,6 +19,7 @@ from jitgraph.cgen.ir import (
     Atom,
     Buffer,
     Call,
+    Fill,
     IndexValue,
     Let,
     Load,
@@ -96,6 +97,7 @@ class Builder:
         self.reads: list[tuple[Variable, Index]] = []
         self.headers: set[str] = set()
         self._memo: dict[Any, Atom] = {}
+        self._drawn: dict[Apply, str] = {}  # names of what is made in this very loop
         self._cut: set[str] = set()  # integers that may have been cut from floats
 
     def let(self, value: Value, dtype: str) -> Atom:
@@ -146,6 +148,9 @@ class Builder:
                 return []
         if isinstance(node.op, Elementwise):
             return self._elementwise(node, v, index)
+        if getattr(node.op, "c_filled", None) == v.index:
+            self._memo[(v, index)] = self._draw(node, v, index)
+            return []
         if isinstance(node.op, ShapeI):
             length = self.lengths.shape(node.inputs[0])[node.op.i]
             self._memo[(v, index)] = self.length_atom(length)
@@ -158,6 +163,19 @@ class Builder:
         if buffer.kind != "in" and isinstance(atom, Ref):
             self._cut.add(atom.name)  # another loop of the same C function may have cut it
         return atom
+
+    def _draw(self, node: Apply, v: Variable, index: Index) -> Atom:
+        """An element of an array that is made block by block in this very loop."""
+        header, call = node.op.c_fill(node)
+        self.headers.add(header)
+        wanted = [k for k in range(len(node.inputs)) if f"{{x{k}}}" in call]
+        # The successor of the state is computed, and the state checked, before.
+        self.reads += [(w, WHOLE) for w in (v, *(node.inputs[k] for k in wanted))]
+        operands = tuple((k, self.buffers[node.inputs[k]]) for k in wanted)
+        dims = tuple(map(self.lengths.poly, self.lengths.shape(v)))
+        name = self._drawn.setdefault(node, f"drawn{len(self._drawn)}")
+        buffer = Buffer(name, v.type.dtype, dims, "fill", Fill(call, operands, node))
+        return self.let(Load(buffer, buffer.address(index), buffer.dtype), buffer.dtype)
 
     def wait_for(self, names: Iterable[str]) -> None:
         """What computes these lengths, if loops do, is read before this very loop begins."""

@@ -93,6 +93,7 @@ class Emitter:
         self.lines: list[str] = []
         self.inline: dict[str, str] = {}
         self.uses = _count_uses(kernel.body)
+        self.block_index = ""  # the index within the block that is being written
 
     def line(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
@@ -102,6 +103,8 @@ class Emitter:
         return literal(a) if isinstance(a, Number) else self.inline.get(a.name, a.name)
 
     def value(self, v: Value) -> str:
+        if isinstance(v, Load) and v.buffer.fill is not None:
+            return f"{v.buffer.name}[{self.block_index}]"
         if isinstance(v, Load):
             return f"{v.buffer.name}[{poly_text(v.at)}]"
         if isinstance(v, IndexValue):
@@ -188,6 +191,16 @@ class Emitter:
         self.line(depth + 1, f"const int64_t {last} = jg_min({first} + JG_BLOCK, {end});")
         for fold in s.folds:
             self.line(depth + 1, f"{_C[fold.acc.dtype]} {fold.acc.name}_part[JG_BLOCK];")
+        for buffer, start in s.fills:
+            assert buffer.fill is not None
+            self.line(depth + 1, f"{_C[buffer.dtype]} {buffer.name}[JG_BLOCK];")
+            call = buffer.fill.call.replace("{out}", buffer.name)
+            call = call.replace("{count}", f"{last} - {first}")
+            call = call.replace("{first}", poly_text(start + Poly.name(first)))
+            for k, operand in buffer.fill.operands:
+                call = call.replace(f"{{x{k}}}", operand.name)
+            self.line(depth + 1, f"{call};")
+        self.block_index = f"{v} - {first}"
         self.line(depth + 1, f"for (int64_t {v} = {first}; {v} < {last}; {v}++) {{")
         self.block(s.body, depth + 2)
         for fold in s.folds:
@@ -328,8 +341,11 @@ def emit_kernel(kernel: Kernel) -> str:
 
 def _emit_rows(e: Emitter, kernel: Kernel) -> None:
     loop = top_loop(kernel)
-    assert isinstance(loop, For)
-    e.loop(loop, 1, "begin", "end")
+    if isinstance(loop, Blocks):
+        e.blocks(loop, 1, "begin", "end")
+    else:
+        assert isinstance(loop, For)
+        e.loop(loop, 1, "begin", "end")
 
 
 def _emit_chunks(e: Emitter, kernel: Kernel) -> None:

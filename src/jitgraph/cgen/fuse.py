@@ -174,6 +174,11 @@ class Choice:
     bodies: list[Any]  # Segments
 
 
+def drawn(node: Apply) -> int | None:
+    """Which output of a node can be made in the loop that reads it, if one can (`c_fill`)."""
+    return getattr(node.op, "c_filled", None) if routine_of(node) is not None else None
+
+
 def routine_inputs(template: str) -> list[int]:
     """The numbers of the inputs whose memory a template names."""
     return sorted({int(k) for k in re.findall(r"\{x(\d+)\}", template)})
@@ -198,7 +203,10 @@ Item = Cluster | Product | LabelCheck | Loop | Choice | Routine
 
 
 def materialised(
-    order: Sequence[Apply], outputs: Iterable[Variable], fusion: bool
+    order: Sequence[Apply],
+    outputs: Iterable[Variable],
+    fusion: bool,
+    unfused: Container[Apply] = (),
 ) -> set[Variable]:
     """The variables of a segment that get memory."""
     result = set(outputs)
@@ -215,7 +223,13 @@ def materialised(
             result.update(v.owner.inputs[0] for v in node.inputs if _is_transpose(v) and v.owner)
         if (routine := routine_of(node)) is not None:
             result.update(node.inputs[k] for k in routine_inputs(routine[1]))
-            result.update(node.outputs)
+            made = node.outputs[k] if (k := drawn(node)) is not None else None
+            in_loop = made is not None and made not in result and node not in unfused
+            if in_loop and fusion and _is_streamed(made, readers.get(made, ())):
+                result.update(v for v in node.outputs if v is not made)
+                cost[made] = 16
+            else:
+                result.update(node.outputs)
         if isinstance(op, Scan):
             result.update(p.base for v in node.inputs[1:] for p in pieces(v, inside))
         for v in node.inputs:
@@ -225,7 +239,7 @@ def materialised(
             result.update(node.outputs)
         inlined = sum(cost.get(v, 0) for v in set(node.inputs) if v not in result)
         for out in node.outputs:
-            cost[out] = own_cost(node) + inlined
+            cost[out] = own_cost(node) + inlined + cost.get(out, 0)
             uses = readers.get(out, [])
             again = len(uses) > 1 or any(_stretches(r) for r in uses)
             kept = not fusion or (again and cost[out] >= DEAR) or cost[out] > LARGEST_VALUE
@@ -290,6 +304,22 @@ def _seen_through(order: Sequence[Apply], readers: dict[Variable, list[Apply]]) 
         and all(isinstance(r.op, Scan) for r in readers.get(node.outputs[0], ()))
         and len(pieces(node.outputs[0], inside)) > 1
     }
+
+
+def _is_streamed(v: Any, uses: Sequence[Apply]) -> bool:
+    """Whether v is read once, element by element, in the order in which it is made."""
+    return (
+        v.type.ndim > 0
+        and len(uses) == 1
+        and (
+            isinstance(uses[0].op, Reduce)
+            or (
+                isinstance(uses[0].op, Elementwise)
+                and uses[0].outputs[0].type.broadcastable == v.type.broadcastable
+                and True not in v.type.broadcastable
+            )
+        )
+    )
 
 
 def _stretches(node: Apply) -> bool:

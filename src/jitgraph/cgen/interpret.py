@@ -33,6 +33,7 @@ from jitgraph.cgen.ir import (
     Poly,
     Ref,
     Store,
+    walk,
 )
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.plan import Plan
@@ -134,6 +135,12 @@ class KernelRun:
 def run_kernel(kernel: Kernel, memory: dict[str, Array], names: Mapping[str, Any]) -> None:
     """The effect of a kernel on `memory`; a chunked one as a single chunk."""
     run = KernelRun(memory, names)
+    for s in walk(kernel.body):
+        for b, _ in getattr(s, "fills", ()):
+            assert b.fill is not None
+            state, *_ = (memory[operand.name] for _, operand in b.fill.operands)
+            shape = np.array([run.poly(n) for n in b.dims])
+            memory[b.name] = np.ravel(b.fill.node.op.evaluate(state, shape)[1])
     run.run(kernel.body)
     for acc, target, at in kernel.partials:
         run._cell(target, at)[...] = cast_array(np.asarray(run.names[acc.name]), target.dtype)

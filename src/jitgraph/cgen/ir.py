@@ -79,13 +79,29 @@ ONE = Poly.const(1)
 
 
 @dataclass(frozen=True)
+class Fill:
+    """How a stretch of an array that is nowhere in memory is made: by a call, when it is read.
+
+    `call` is the call with places {out}, {count}, {first} and {x<k>} for the operands.
+    """
+
+    call: str
+    operands: tuple[tuple[int, Buffer], ...]
+    node: Any = field(compare=False, default=None)
+
+
+@dataclass(frozen=True)
 class Buffer:
-    """An array in memory, C-contiguous: argument, output, scratch, constant, or one row."""
+    """An array in memory, C-contiguous: argument, output, scratch, constant, or one row.
+
+    One with a `fill` is made block by block in the loop that reads it.
+    """
 
     name: str
     dtype: str
     dims: tuple[Poly, ...]
-    kind: str  # "in" | "out" | "scratch" | "const" | "row" | "partial"
+    kind: str  # "in" | "out" | "scratch" | "const" | "row" | "partial" | "fill"
+    fill: Fill | None = None
 
     def address(self, index: Iterable[Poly]) -> Poly:
         """The offset of an element, in elements."""
@@ -209,12 +225,16 @@ class For:
 
 @dataclass(frozen=True)
 class Blocks:
-    """A loop run in blocks of JG_BLOCK; each (accumulator, value) is folded block by block."""
+    """A loop run in blocks of JG_BLOCK; each (accumulator, value) is folded block by block.
+
+    An array in `fills` has the element of the loop index 0 at the position that stands with it.
+    """
 
     var: str
     extent: Poly
     body: tuple[Any, ...]
     folds: tuple[Accumulate, ...]
+    fills: tuple[tuple[Buffer, Poly], ...] = ()  # what is made for each block, and from where on
 
 
 @dataclass(frozen=True)
@@ -285,6 +305,6 @@ def top_loop(kernel: Kernel) -> For | Blocks | None:
         ]
         return main
     loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]
-    allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For,)
+    allowed = (For, Blocks, Init) if kernel.split == "chunks" else (For, Blocks)
     others = [s for s in kernel.body if not isinstance(s, allowed)]
     return loops[0] if len(loops) == 1 and not others else None

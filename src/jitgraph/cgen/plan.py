@@ -11,7 +11,7 @@ from jitgraph.cgen.entry import emit_library
 from jitgraph.cgen.fuse import Routine
 from jitgraph.cgen.lengths import Check, NotHostScalar, NotInSegment
 from jitgraph.cgen.loops import NotALoop
-from jitgraph.cgen.segment import Segment, is_compiled
+from jitgraph.cgen.segment import Segment, is_compiled, make_segment
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort
 from jitgraph.ops.branch import Branch
 from jitgraph.ops.scan import Body, Scan
@@ -283,7 +283,7 @@ def _segment(
                 slots[v] = None
     while True:
         try:
-            return Segment(list(slots), nodes, outputs, fusion, prefix)
+            return make_segment(list(slots), nodes, outputs, fusion, prefix)
         except NotInSegment as missing:
             # Only its shape is needed, for the length of something an earlier stage has made.
             slots[missing.variable] = None

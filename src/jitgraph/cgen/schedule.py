@@ -130,6 +130,60 @@ def _block(loop: For) -> Any:
     return Blocks(loop.var, loop.extent, rest, folds)
 
 
+class NotFilled(Exception):
+    """A loop does not read the array one element after another, so that must lie in memory."""
+
+    def __init__(self, node: Any):
+        super().__init__(str(node))
+        self.node = node
+
+
+def fill_blocks(kernel: Kernel) -> Kernel:
+    """Make what lies nowhere in memory block by block, in the loops that read it."""
+    if not any(_fill_of(s) for s in walk(kernel.body)):
+        return kernel
+    return replace(kernel, body=_filled(kernel.body))
+
+
+def _fill_of(s: Any) -> Load | None:
+    if isinstance(s, Let) and isinstance(s.value, Load) and s.value.buffer.fill is not None:
+        return s.value
+    return None
+
+
+def _filled(body: Sequence[Any]) -> tuple[Any, ...]:
+    result: list[Any] = []
+    for s in body:
+        if (load := _fill_of(s)) is not None:  # outside the innermost loop
+            raise NotFilled(load.buffer.fill.node)  # type: ignore[union-attr]
+        if isinstance(s, (For, Blocks)):
+            if any(isinstance(t, (For, Blocks)) for t in s.body):
+                s = replace(s, body=_filled(s.body))
+            else:
+                s = _with_fills(s)
+        result.append(s)
+    return tuple(result)
+
+
+def _with_fills(loop: For | Blocks) -> Any:
+    fills: dict[str, tuple[Buffer, Poly]] = {}
+    body: list[Any] = []
+    for s in loop.body:
+        load = _fill_of(s)
+        if load is not None:
+            start = load.at + Poly.name(loop.var).scaled(-1)
+            if loop.var in start.names():
+                raise NotFilled(load.buffer.fill.node)  # type: ignore[union-attr]
+            known = fills.setdefault(load.buffer.name, (load.buffer, start))
+            if known[1] != start:
+                raise NotFilled(load.buffer.fill.node)  # type: ignore[union-attr]
+        body.append(s)
+    if not fills:
+        return loop
+    folds = loop.folds if isinstance(loop, Blocks) else ()
+    return Blocks(loop.var, loop.extent, tuple(body), folds, tuple(fills.values()))
+
+
 def drop_dead_lets(kernel: Kernel) -> Kernel:
     """Remove values that nothing reads."""
     body = kernel.body
@@ -175,12 +229,17 @@ def collect(kernel: Kernel) -> Kernel:
     for s in walk(kernel.body):
         if isinstance(s, (For, Blocks)):
             local.add(s.var)
+            for filled, start in getattr(s, "fills", ()):
+                note_poly(start)
+                for _, operand in filled.fill.operands:
+                    buffers.setdefault(operand.name, operand)
             if s is not divided:  # its bounds are parameters of their own
                 note_poly(s.extent)
         elif isinstance(s, Let):
             local.add(s.name)
             if isinstance(s.value, Load):
-                buffers.setdefault(s.value.buffer.name, s.value.buffer)
+                if s.value.buffer.fill is None:
+                    buffers.setdefault(s.value.buffer.name, s.value.buffer)
                 note_poly(s.value.at)
             elif isinstance(s.value, IndexValue):
                 note_poly(s.value.value)
@@ -207,7 +266,7 @@ def collect(kernel: Kernel) -> Kernel:
     )
 
 
-PASSES = (drop_dead_lets, collapse, block_reductions, collect)
+PASSES = (drop_dead_lets, collapse, block_reductions, fill_blocks, collect)
 
 
 def schedule(kernel: Kernel) -> Kernel:

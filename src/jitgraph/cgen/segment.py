@@ -23,6 +23,7 @@ from jitgraph.cgen.fuse import (
     Root,
     Routine,
     Stage,
+    drawn,
     is_view,
     loop_index,
     materialised,
@@ -34,7 +35,7 @@ from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
 from jitgraph.cgen.lengths import Check, Lengths, Names, NotHostScalar, NotInSegment
 from jitgraph.cgen.loops import NotALoop, Scope, add_checks
 from jitgraph.cgen.lower import ClusterLowering
-from jitgraph.cgen.schedule import schedule
+from jitgraph.cgen.schedule import NotFilled, schedule
 from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
 from jitgraph.ops.branch import Branch
 from jitgraph.ops.elementwise import Elementwise
@@ -83,6 +84,7 @@ class Segment:
     nodes: list[Apply]
     outputs: list[Variable]
     fusion: bool = True
+    unfused: frozenset[Apply] = frozenset()  # draws that loops turned out not to read in order
     prefix: str = "k"  # of the names of its loops, which are unique in the whole file
     names: Names = field(default_factory=Names)
     scope: Scope | None = None  # of the body of a loop
@@ -107,7 +109,8 @@ class Segment:
         self.inside = set(self.nodes)
         for node in self.nodes:
             demands.record(self.lengths, node)
-        memory = materialised(self.nodes, self.outputs, self.fusion) | self.lengths.awaited()
+        memory = materialised(self.nodes, self.outputs, self.fusion, self.unfused)
+        memory |= self.lengths.awaited()
         self._name_buffers(memory)
         self._write_in_place()
         self._place_roots(memory)
@@ -177,6 +180,9 @@ class Segment:
             self.fuser.add_item(self._product(node), [out])
         elif (found := routine_of(node)) is not None:
             if out is next(v for v in node.outputs if v in self.buffers):
+                made = node.outputs[k] if (k := drawn(node)) is not None else out
+                if made not in self.buffers:
+                    found = node.op.c_rest(node)
                 routine = Routine(node, *found)
                 self.fuser.add_item(routine, node.outputs)
                 if routine.refusal:
@@ -238,13 +244,13 @@ class Segment:
     ) -> Segment:
         outputs = own_memory(results)
         try:
-            body = Segment(
+            body = make_segment(
                 list(inputs),
                 toposort(outputs, stop=inputs),
                 outputs,
                 self.fusion,
                 f"{self.prefix}{len(self.items)}{mark}",
-                self.names,
+                names=self.names,
                 around=(self, item),
             )
         except (NotHostScalar, NotInSegment):
@@ -498,8 +504,26 @@ class Segment:
         used |= {self.buffers[v].name for v in self.readers if v in self.buffers}
         for item in self.items:
             if isinstance(item, (Routine, Choice)):  # they write all their results
-                used |= {self.buffers[v].name for v in item.node.outputs}
+                written = [v for v in item.node.outputs if v in self.buffers]
+                used |= {self.buffers[v].name for v in written}
         self.scratch = [b for b in self.scratch if b.name in used]
+
+
+def make_segment(
+    slots: list[Variable],
+    nodes: list[Apply],
+    outputs: list[Variable],
+    fusion: bool,
+    prefix: str,
+    **place: Any,
+) -> Segment:
+    """The segment, with as many draws made within the loops that read them as can be."""
+    unfused: frozenset[Apply] = frozenset()
+    while True:
+        try:
+            return Segment(slots, nodes, outputs, fusion, unfused, prefix, **place)
+        except NotFilled as draw:
+            unfused |= {draw.node}
 
 
 def _counter() -> Any:

@@ -161,6 +161,7 @@ class PhiloxDraw(Op):
     foldable = False
     size_input = 1
     c_routine_checks = f"the state must have {STATE_WORDS} words"
+    c_filled = 1  # the draw may be made in the loop that reads it
 
     def __init__(self, kind: str, output_type: Any):
         is_type = isinstance(output_type, TensorType)
@@ -218,6 +219,15 @@ class PhiloxDraw(Op):
     def c_routine(self, node: Apply) -> tuple[str, str]:
         call = f"jg_philox_draw_{self.kind}_{dtypes.TAGS[self.dtype]}(host->pool, {{x0}}, "
         return "jg_philox.h", call + "{d:x0:0}, {z0}, {z1}, {n:z1})"
+
+    def c_fill(self, node: Apply) -> tuple[str, str]:
+        """A part of the draw: elements first … first + count - 1."""
+        name = f"{self.kind}_{dtypes.TAGS[self.dtype]}"
+        return "jg_philox.h", f"jg_philox_fill_draw_{name}({{out}}, {{count}}, {{x0}}, {{first}})"
+
+    def c_rest(self, node: Apply) -> tuple[str, str]:
+        """The successor of the state where the draw is made elsewhere."""
+        return "jg_philox.h", "jg_philox_next({x0}, {d:x0:0}, {z0}, {n:z1})"
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
