@@ -558,4 +558,4 @@ def is_view(node: Apply) -> bool:
 
 def stays_array(node: Apply, constant: Constant) -> bool:
     """Whether a constant cannot be written as one number where `node` reads it."""
-    return constant.data.size != 1 or _needs_memory(node, constant)
+    return constant.data.size != 1 or isinstance(node.op, Scan) or _needs_memory(node, constant)

@@ -208,7 +208,9 @@ class LoopEmitter:
 
     def _memory(self, piece: Piece) -> str:
         """The address of the first row of a piece."""
-        return self.outer._pointer(self.outer.segment.buffers[piece.base])
+        b = self.outer.segment.buffers[piece.base]
+        pointer = self.outer._pointer(b)
+        return f"((const {_C[b.dtype]} *){pointer})" if b.kind == "const" else pointer
 
     def _declare_operands(self) -> None:
         """Non-sequences keep their place for all steps."""
