@@ -21,8 +21,10 @@ import jitgraph
 import jitgraph.tensor as T
 from jitgraph.compiling import compile_graph
 from jitgraph.graph import Variable
+from jitgraph.ifelse import ifelse
 from jitgraph.mode import Mode, get_mode
 from jitgraph.ops.nnet import logsumexp, pick
+from jitgraph.random import PhiloxStreams
 from jitgraph.reference import evaluate
 from jitgraph.runtime.toolchain import default_toolchain, find_toolchain
 from jitgraph.tensor.indexing import inc_subtensor, set_subtensor
@@ -152,6 +154,34 @@ class Graphs:
         x, a, b = T.vector("x"), T.scalar("a"), T.scalar("b")
         return [x, a, b], [x * (T.exp(a) / b)]
 
+    def scan_of_numbers(self) -> Any:
+        x, h0, a = T.vector("x"), T.scalar("h0"), T.scalar("a")
+        h, _ = jitgraph.scan(lambda x, h, a: a * h + x, x, h0, a, name="ar1")
+        return [x, h0, a], [h]
+
+    def scan_gradient(self) -> Any:
+        x, h0, w = T.matrix("x"), T.vector("h0"), T.matrix("w")
+        h, _ = jitgraph.scan(lambda x, h, w: T.tanh((T.dot(w, h) + x) / 9), x, h0, w, name="rnn")
+        cost = T.sqr(h[-1]).sum()
+        return [x, h0, w], [cost, T.grad(cost, w)]
+
+    def scan_until(self) -> Any:
+        x, n = T.vector("x"), T.lscalar("n")
+
+        def step(x: Any) -> Any:
+            return x * 2, jitgraph.scan_module.until(T.any(x > 100))
+
+        trace, _ = jitgraph.scan(step, outputs_info=x, n_steps=n)
+        return [x, n], [trace]
+
+    def choice(self) -> Any:
+        c, x, y = T.scalar("c"), T.matrix("x"), T.vector("y")
+        return [c, x, y], [ifelse(c > 0, T.exp(x).sum(axis=0), y * 2)]
+
+    def random_numbers_in_a_loop(self) -> Any:
+        u = PhiloxStreams(1).uniform((1000,))
+        return [], [T.sqr(u).mean()]
+
     def numpy_step_between(self) -> Any:
         x, k = T.TensorType("int64", (False, False))("x"), T.lvector("k")
         return [x, k], [T.dot(x * 2, k) + 1]
@@ -254,8 +284,9 @@ def test_results(name: str) -> None:
     """Up to five rounded operations on numbers near 1; sums of four terms, exp of at most 2."""
     inputs, outputs = build(name)
     values = [np.ones((4, 3))] if name == "small_constant" else arguments(inputs)
-    got = jitgraph.function(inputs, outputs)(*values)
+    # First: a call moves on the state of random streams.
     want = evaluate(outputs, dict(zip(inputs, values, strict=True)))
+    got = jitgraph.function(inputs, outputs)(*values)
     for g, w in zip(got, want, strict=True):
         assert g.dtype == w.dtype
         tolerance = 64 * np.finfo(w.dtype).eps if w.dtype.kind == "f" else 0

@@ -64,11 +64,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         jg_parallel_for(host->pool, chunks, 1, 2, k0_any_all_range, &k);
         uint8_t any1 = 0;
         for (int64_t c = 0; c < chunks; c++)
-        any1 |= any1_of[c];
+            any1 |= any1_of[c];
         z0[0] = any1;
         uint8_t all2 = 1;
         for (int64_t c = 0; c < chunks; c++)
-        all2 &= all2_of[c];
+            all2 &= all2_of[c];
         z1[0] = all2;
     }
     return JG_OK;

@@ -213,7 +213,7 @@ class EntryEmitter:
                 self.out(f"    {_C[acc.dtype]} {acc.name} = {start};")
                 self.out("    for (int64_t c = 0; c < chunks; c++)")
                 emitter.lines = []
-                emitter._combine(1, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
+                emitter._combine(2, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
                 for line in emitter.lines:
                     self.out(line)
                 folded = acc.name
