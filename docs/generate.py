@@ -68,10 +68,6 @@ def options() -> str:
     return _options(lambda o: not o.ignored and _is_read(o))  # type: ignore[attr-defined]
 
 
-def options_not_yet() -> str:
-    return _options(lambda o: not o.ignored and not _is_read(o))  # type: ignore[attr-defined]
-
-
 def options_ignored() -> str:
     return _options(lambda o: o.ignored)  # type: ignore[attr-defined]
 
@@ -95,7 +91,6 @@ def rules() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "options": options,
-    "options-not-yet": options_not_yet,
     "options-ignored": options_ignored,
     "rules": rules,
 }

@@ -12,11 +12,10 @@ import argparse
 
 import numpy as np
 from datasets import digits
+from pictures import text_picture
 
 import jitgraph
 import jitgraph.tensor as T
-
-SHADES = " .:-=+*#%@"
 
 
 def build(pixels: int, hidden: int, rate: float):
@@ -35,12 +34,6 @@ def build(pixels: int, hidden: int, rate: float):
     return jitgraph.function([x], cost, updates=updates), jitgraph.function([x], r)
 
 
-def picture(image: np.ndarray) -> list[str]:
-    """8 by 8 values in [0, 1] as lines of text."""
-    levels = np.clip((image * len(SHADES)).astype(int), 0, len(SHADES) - 1).reshape(8, 8)
-    return ["".join(SHADES[k] * 2 for k in row) for row in levels]
-
-
 def main(epochs: int = 100, hidden: int = 24, batch: int = 20, quiet: bool = False) -> float:
     """Train, print the progress and a few reconstructions, and return the final cost (nats)."""
     data = digits()
@@ -53,7 +46,8 @@ def main(epochs: int = 100, hidden: int = 24, batch: int = 20, quiet: bool = Fal
             print(f"epoch {epoch:3d}   reconstruction cross-entropy {cost:.3f}")
     if not quiet:
         for k in range(3):
-            pair = zip(picture(data.x_test[k]), picture(reconstruct(data.x_test)[k]), strict=True)
+            shown = data.x_test[k], reconstruct(data.x_test)[k]
+            pair = zip(*map(text_picture, shown), strict=True)
             print("\n".join(f"{left}  →  {right}" for left, right in pair), end="\n\n")
     print(f"final reconstruction cross-entropy {cost:.3f}")
     return cost

@@ -50,3 +50,30 @@ def digits(test_share: float = 0.3, seed: int = 0) -> Split:
     """
     data = _sklearn_datasets().load_digits()
     return _split(data.data / 16.0, data.target.astype("int32"), test_share, seed)
+
+
+class Text(NamedTuple):
+    """A text as int32 indices into the characters that occur in it."""
+
+    codes: np.ndarray
+    alphabet: str
+
+
+def text_of(characters: str) -> Text:
+    """ValueError for a text too short to learn from: less than 1000 characters."""
+    if len(characters) < 1000:
+        raise ValueError(f"a text of {len(characters)} characters: at least 1000 are needed")
+    alphabet = "".join(sorted({"\n", *characters}))
+    place = {c: k for k, c in enumerate(alphabet)}
+    return Text(np.array([place[c] for c in characters], dtype="int32"), alphabet)
+
+
+def python_topics(length: int = 100_000) -> Text:
+    """The beginning of the chapters that Python's own help() shows, characters of ASCII only.
+
+    Source: The Python Language Reference, in the module pydoc_data.topics of every Python.
+    """
+    from pydoc_data.topics import topics
+
+    joined = "\n".join(topics[name] for name in sorted(topics))
+    return text_of("".join(c for c in joined if c == "\n" or " " <= c <= "~")[:length])

@@ -30,7 +30,9 @@ def save_tiles(path: Path, images: np.ndarray, columns: int) -> str:
     except ImportError:
         return f"{path} needs matplotlib: pip install 'jitgraph[plot]'"
     rows = -(-len(images) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(columns * 0.6, rows * 0.6), squeeze=False)
+    size = (columns * 0.6, rows * 0.6)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.99, 0.1, 0.1)
     for cell in axes.flat:
         cell.axis("off")
     for cell, image in zip(axes.flat, images, strict=False):

@@ -234,7 +234,7 @@ def learn(machine: Machine, batches: int, epochs: int, quiet: bool) -> float:
 
 
 def main(
-    epochs: int = 15,
+    epochs: int = 30,
     hidden: int = 100,
     k: int = 1,
     persistent: bool = False,
@@ -278,7 +278,7 @@ def save(folder: Path, rbm: RBM, samples: np.ndarray) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--hidden", type=int, default=100, help="number of hidden units")
     parser.add_argument("--k", type=int, default=1, help="steps of Gibbs sampling for an update")
     parser.add_argument("--persistent", action="store_true", help="chains go on between updates")

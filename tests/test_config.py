@@ -47,7 +47,6 @@ THEANO_DEFAULTS: dict[str, Any] = {
     "traceback.limit": 8,
     "traceback.compile_limit": 0,
     "compute_test_value": "off",
-    "numpy.seterr_all": "ignore",
     "numpy.seterr_divide": "None",
     "NanGuardMode.big_is_error": True,
     "DebugMode.patience": 10,
@@ -79,6 +78,7 @@ def test_default_is_theanos(conf: Config, name: str) -> None:
 
 def test_own_defaults(conf: Config) -> None:
     assert (conf.cc, conf.cflags, conf.target, conf.cache_dir) == ("", "", "native", "")
+    assert conf.numpy.seterr_all == "None"  # importing changes no setting of the program
     assert (conf.cache_limit, conf.compile_timeout, conf.num_threads) == (1 << 30, 120.0, 0)
 
 

@@ -93,6 +93,9 @@ ALLOWED = {
 # Calls upwards, inside functions: what a type or an op offers is written with the user's functions.
 UPWARDS = {
     ("jitgraph.graph", "jitgraph.tensor.filter"),  # TensorType.filter, as Theano programs call it
+    ("jitgraph.graph", "jitgraph.pickling"),  # how variables are stored
+    ("jitgraph.graph", "jitgraph.test_values"),  # compute_test_value, where nodes are made
+    ("jitgraph.op", "jitgraph.test_values"),
     ("jitgraph.ops.decompositions", "jitgraph.tensor.diagonals"),  # gradients with tril and triu
     ("jitgraph.ops.random", "jitgraph.tensor.basic"),  # the length of a shape vector
     ("jitgraph.rewrite.special", "jitgraph.tensor.nnet.sigm"),  # hard_sigmoid as a graph

@@ -8,6 +8,7 @@ Statistics 37 (1988); the coefficients are our own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from mpmath import mp, mpf
 from remez import as_c, to_f64
@@ -50,8 +51,8 @@ def rational(
     """
     count = upper + lower + 1
     edges = [low + (high - low) * (1 - mp.cos(mp.pi * i / count)) / 2 for i in range(count + 1)]
-    gaps = [b - a for a, b in zip(edges, edges[1:], strict=False)]
-    gaps = [gaps[0] / 2, *((a + b) / 2 for a, b in zip(gaps, gaps[1:], strict=False)), gaps[-1] / 2]
+    gaps = [b - a for a, b in pairwise(edges)]
+    gaps = [gaps[0] / 2, *((a + b) / 2 for a, b in pairwise(gaps)), gaps[-1] / 2]
     best: tuple[list[mpf], list[mpf], mpf] | None = None
     for _ in range(60):
         ends = [low]
@@ -59,7 +60,7 @@ def rational(
             ends.append(ends[-1] + gap)
         p, q = _interpolate(f, ends[1:-1], upper, lower)
         peaks = []
-        for a, b in zip(ends, ends[1:], strict=False):
+        for a, b in pairwise(ends):
             inside = [a + (b - a) * k / 6 for k in range(0 if a == low else 1, 7)]
             values = [mp.polyval(p[::-1], x) / mp.polyval(q[::-1], x) / f(x) - 1 for x in inside]
             peaks.append(max(map(abs, values)))

@@ -82,7 +82,7 @@ def compile_graph(
 ) -> Compiled:
     """The program for a graph whose leaves are `inputs`, from memory, disk or the compiler."""
     written = list(outputs)
-    if any(node.op.needs_preparation for node in toposort(outputs, stop=inputs)):
+    if _has_user_ops(outputs, inputs):
         from jitgraph.extending.prepare import prepared
 
         outputs = prepared(outputs, stop=inputs)
@@ -92,6 +92,15 @@ def compile_graph(
         )
     compiled.written = written
     return compiled
+
+
+def _has_user_ops(outputs: Sequence[Variable], stop: Sequence[Variable]) -> bool:
+    """Whether an op of the program is in the graph, or in the body of a loop."""
+    for node in toposort(outputs, stop=stop):
+        body = getattr(node.op, "body", None)
+        if node.op.needs_preparation or (body and _has_user_ops(body.outputs, body.inputs)):
+            return True
+    return False
 
 
 def compile_plain(
@@ -187,9 +196,7 @@ def _assemble(
 
 def has_c(metadata: dict[str, Any]) -> bool:
     """Whether some step of a program, or of the body of one of its loops, is compiled."""
-    return any(
-        s["kind"] == "c" or any(map(has_c, s.get("bodies", ()))) for s in metadata["steps"]
-    )
+    return any(s["kind"] == "c" or any(map(has_c, s.get("bodies", ()))) for s in metadata["steps"])
 
 
 def _program(metadata: dict[str, Any], lib: Any, ops: list[Any]) -> Program:

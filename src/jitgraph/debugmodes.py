@@ -95,8 +95,8 @@ class MonitorMode(Mode):
     list of one. `linker` is accepted and not used: nodes run in NumPy.
     """
 
-    pre_func: Watcher | None
-    post_func: Watcher | None
+    pre_func: Watcher | None = None
+    post_func: Watcher | None = None
 
     def __init__(
         self,
@@ -165,9 +165,9 @@ class NanGuardMode(Mode):
     chooses between an error, a warning and the debugger. `linker` is accepted and not used.
     """
 
-    nan_is_error: bool | None
-    inf_is_error: bool | None
-    big_is_error: bool | None
+    nan_is_error: bool | None = None
+    inf_is_error: bool | None = None
+    big_is_error: bool | None = None
 
     def __init__(
         self,
@@ -266,9 +266,9 @@ class DebugMode(Mode):
     arguments of Theano's DebugMode are accepted and not used.
     """
 
-    check_c_code: bool | None
-    check_py_code: bool | None
-    check_isfinite: bool | None
+    check_c_code: bool | None = None
+    check_py_code: bool | None = None
+    check_isfinite: bool | None = None
 
     def __init__(
         self,
@@ -348,9 +348,7 @@ def _check_finite(i: int, node: Apply, fn: Storages) -> None:
             )
 
 
-def _compare(
-    v: Variable, a: Any, b: Any, error: type[Exception], first: str, second: str
-) -> None:
+def _compare(v: Variable, a: Any, b: Any, error: type[Exception], first: str, second: str) -> None:
     """Raise `error` if the values of `v` differ; where `a` is not finite, `b` may be better."""
     compare = getattr(v.type, "values_eq_approx", None) or getattr(v.type, "values_eq", None)
     if compare is None:
@@ -363,8 +361,10 @@ def _compare(
     place = f"   ({v.where})" if v.where else ""
     if not isinstance(v.type, TensorType) or a.shape != b.shape:
         raise error(f"{describe(v)}: {first} {a!r:.200}, {second} {b!r:.200}{place}")
-    distance = np.abs(np.asarray(shown, "float64") - np.asarray(b, "float64"))
-    worst = np.unravel_index(int(np.nanargmax(distance)), distance.shape) if distance.size else ()
+    with np.errstate(all="ignore"):
+        distance = np.abs(np.asarray(shown, "float64") - np.asarray(b, "float64"))
+    distance = np.where(np.isnan(shown) != np.isnan(b), np.inf, np.nan_to_num(distance, nan=0.0))
+    worst = np.unravel_index(int(distance.argmax()), distance.shape)
     raise error(
         f"{describe(v)} of shape {a.shape}: {first} {a[worst].item()!r}, "
         f"{second} {b[worst].item()!r} "

@@ -33,6 +33,7 @@ from jitgraph.gradient_ops import (
     zero_grad,
 )
 from jitgraph.graph import Apply, Constant, TensorType, Variable, rebuild, toposort, user_origin
+from jitgraph.jacobians import hessian, jacobian
 from jitgraph.op import (
     DISCONNECTED,
     Disconnected,
@@ -47,7 +48,6 @@ from jitgraph.op import (
 from jitgraph.ops.arithmetic import add, identity
 from jitgraph.ops.elementwise import FILL, zeros_for
 from jitgraph.ops.shape import DimShuffle, restrict_pattern
-from jitgraph.jacobians import hessian, jacobian
 from jitgraph.ops.values import as_tensor_variable
 from jitgraph.verify import numeric_grad, verify_grad
 

@@ -23,25 +23,46 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _auto_names = count()
 
 
+Callers = tuple[tuple[Any, int], ...]  # code objects with the position of the call in each
+
+
 def user_origin() -> tuple[Origin, ...]:
     """File and line of the nearest caller outside this package, or nothing."""
-    return user_trace(1)
+    frame = _user_frame(sys._getframe(1))
+    return () if frame is None else ((frame.f_code.co_filename, frame.f_lineno),)
 
 
-def user_trace(limit: int) -> tuple[Origin, ...]:
-    """File and line of the callers outside this package, nearest first: `limit` of them at most.
+def user_place(limit: int) -> tuple[tuple[Origin, ...], Callers]:
+    """`user_origin`, and the frames from there outwards: `limit` of them, all if negative.
 
-    A negative `limit` means all; the nearest one is always there.
+    Lines of callers are looked up when they are asked for (`lines_of`): that takes longer than
+    making a node.
     """
-    frame: Any = sys._getframe(1)
-    found = []
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, "<frozen")):
-            found.append((name, frame.f_lineno))
-            if len(found) >= limit >= 0:
-                break
+    frame = _user_frame(sys._getframe(1))
+    if frame is None:
+        return (), ()
+    origin = ((frame.f_code.co_filename, frame.f_lineno),)
+    callers: list[tuple[Any, int]] = []
+    while frame is not None and len(callers) != limit:
+        callers.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
+    return origin, tuple(callers)
+
+
+def _user_frame(frame: Any) -> Any:
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<frozen")):
+        frame = frame.f_back
+    return frame
+
+
+def lines_of(callers: Callers) -> tuple[Origin, ...]:
+    """File and line of each of the callers that are outside this package."""
+    found = []
+    for code, position in callers:
+        if code.co_filename.startswith((_PACKAGE, "<frozen")):
+            continue
+        lines = [n for first, end, n in code.co_lines() if first <= position < end and n]
+        found.append((code.co_filename, lines[0] if lines else code.co_firstlineno))
     return tuple(found)
 
 
@@ -224,7 +245,7 @@ class Variable:
 
     def __repr__(self) -> str:
         if config.print_test_value and "test_value" in self.tag.__dict__:
-            return f"{self}\n{self.tag.test_value!r}"
+            return f"{self}\n{self.tag.__dict__['test_value']!r}"
         return str(self)
 
     def clone(self) -> Variable:
@@ -331,7 +352,7 @@ class Container:
 class Apply:
     """One application of an op: its inputs, and the output variables it defines."""
 
-    __slots__ = ("__weakref__", "inputs", "op", "origins", "outputs", "tag", "trace")
+    __slots__ = ("__weakref__", "inputs", "op", "origins", "outputs", "tag", "trace_source")
 
     def __init__(self, op: Any, inputs: Sequence[Variable], outputs: Sequence[Variable]):
         self.op = op
@@ -339,10 +360,17 @@ class Apply:
         self.outputs = list(outputs)
         self.tag = Scratchpad()
         self.origins: tuple[Origin, ...] = ()  # places in the program; several after merging
-        self.trace: tuple[Origin, ...] = ()  # the callers of the place, nearest first
+        # The callers of the place, nearest first; as (file, line) if they come from a pickle.
+        self.trace_source: tuple[Any, ...] = ()
         for i, out in enumerate(self.outputs):
             out.owner = self
             out.index = i
+
+    @property
+    def trace(self) -> tuple[Origin, ...]:
+        """File and line of the callers of the place that made this, nearest first."""
+        source = self.trace_source
+        return source if source and isinstance(source[0][0], str) else lines_of(source)
 
     @property
     def out(self) -> Variable:
@@ -459,7 +487,7 @@ def rebuild(
 def reapply(node: Apply, inputs: Sequence[Variable]) -> list[Variable]:
     """Apply the op of `node` to other inputs, keeping origins and names."""
     new = node.op.make_node(*inputs)
-    new.origins, new.trace = node.origins, node.trace
+    new.origins, new.trace_source = node.origins, node.trace_source
     for old, out in zip(node.outputs, new.outputs, strict=True):
         out.name = old.name
         out.tag.__dict__.update(old.tag.__dict__)

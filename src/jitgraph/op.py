@@ -18,11 +18,10 @@ from jitgraph.errors import MethodNotDefined
 from jitgraph.graph import (
     Apply,
     Constant,
-    Origin,
     Variable,
     format_origin,
     user_origin,
-    user_trace,
+    user_place,
 )
 
 
@@ -123,7 +122,9 @@ class Op:
 
     __repr__ = __str__
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if hasattr(self, "body"):  # an inner graph, which is stored as graphs are
+            return super().__reduce_ex__(protocol)
         return _stored_op, (type(self).__module__, self.token())
 
     # -- building --
@@ -132,16 +133,16 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         node = self.make_node(*inputs)
-        self.noted(node, user_trace(config.traceback.limit))
+        self.noted(node)
         if len(node.outputs) == 1:
             return node.outputs[0]
         if self.default_output is not None:
             return node.outputs[self.default_output]
         return list(node.outputs)
 
-    def noted(self, node: Apply, trace: tuple[Origin, ...]) -> None:
+    def noted(self, node: Apply) -> None:
         """Keep the place in the program that made `node`, and compute test values if asked for."""
-        node.origins, node.trace = trace[:1], trace
+        node.origins, node.trace_source = user_place(config.traceback.limit)
         if config.compute_test_value != "off":
             from jitgraph.test_values import compute
 

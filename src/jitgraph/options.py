@@ -525,7 +525,7 @@ _BUGS = (
 _OTHER = [
     _unused("scan.allow_gc", _BOOL, False, "Free memory between the iterations of scan."),
     _unused("scan.allow_output_prealloc", _BOOL, True, "Write scan's outputs in place."),
-    _unused("scan.debug", _BOOL, False, "Print what scan does. See `jitgraph inspect`."),
+    _unused("scan.debug", _BOOL, False, "Print what scan does. See f.debugprint()."),
     _unused(
         "unittests.rseed", _SEED, 666, "Seed of Theano's own tests. verify_grad takes its rng."
     ),

@@ -38,7 +38,7 @@ class Bundle:
             for out, (type_, name, tag) in zip(outputs, facts, strict=True):
                 out._fill_in(type_, name, tag)
             node = Apply(op, inputs, outputs)
-            node.origins, node.trace = origins, trace
+            node.origins, node.trace_source = origins, trace
             self.nodes.append(node)
 
 

@@ -297,8 +297,8 @@ class PhiloxStreams:
             if v.type.dtype not in dtypes.INTEGERS:
                 raise TypeError(f"integers: {name} must hold integers, got {describe(v)}{here()}")
         vector, marks = _size("integers", size, ndim, (low, "low"), (high, "high"))
-        span: Any = cast(high, "int64") - cast(low, "int64")  # modulo 2**64
-        span = cast(span, "uint64")
+        first: Any = cast(low, "int64")
+        span: Any = cast(cast(high, "int64") - first, "uint64")  # modulo 2**64
         if not isinstance(low, Constant) or not isinstance(high, Constant):
             rule = InRange("integers", "high", 1, None, "high must be above low")
             span = span * cast(rule(cast(high > low, "int64")), "uint64")
@@ -306,7 +306,7 @@ class PhiloxStreams:
             raise ValueError(f"integers: high must be above low{here()}")
         word = self._draw("word", "uint64", vector, marks)
         offset = cast(scaled_word(word, span), "int64")
-        return _with_state(cast(cast(low, "int64") + offset, dtype), word)
+        return _with_state(cast(first + offset, dtype), word)
 
     def choice(
         self,

@@ -73,12 +73,12 @@ def _evaluate(node: Apply) -> None:
         error.add_note(f"while computing a test value of {node.op.name} ({shapes}){here()}")
         raise
     for out, result in zip(node.outputs, results, strict=True):
-        out.tag.test_value = result
+        out.tag.__dict__["test_value"] = result
 
 
 def _value(v: Variable) -> Any:
     if _has_value(v):
-        value = v.tag.test_value
+        value = v.tag.__dict__["test_value"]
         convert = getattr(v.type, "filter", None) if v.owner is None else None
         return value if convert is None else convert(value)
     if isinstance(v, Constant):

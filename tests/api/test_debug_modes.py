@@ -208,7 +208,7 @@ def test_debug_mode_finds_a_wrong_rewrite(monkeypatch):
     x = T.dvector("x")
     try:
         f = jitgraph.function([x], T.cosh(x), mode="DebugMode")
-        with pytest.raises(BadOptimization, match="as written .*1.*rewritten .*0"):
+        with pytest.raises(BadOptimization, match=r"as written .*1.*rewritten .*0"):
             f([0.0])
         # Comparison with the graph as written can be switched off; then nothing is found.
         with change_flags(**{"DebugMode.check_py": False}):
@@ -236,7 +236,7 @@ def test_values_that_are_not_finite():
     x = T.dvector("x")
     for mode in ("DebugMode", DebugMode(check_isfinite=True)):
         f = jitgraph.function([x], T.exp(T.log(x)), mode=mode)
-        with pytest.raises(InvalidValueError, match="log: the result .*nan or infinity"):
+        with pytest.raises(InvalidValueError, match=r"log: the result .*nan or infinity"):
             f([0.0])
     f = jitgraph.function([x], T.log(x), mode=DebugMode(check_isfinite=False))
     assert f([0.0]).tolist() == [-np.inf]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import jitgraph as jg
 import jitgraph.tensor as T
 from api.tools import exactly
 from jitgraph import function, shared
@@ -52,13 +51,6 @@ def test_input_shortcuts_are_refused(form):
     x = T.dscalar("x")
     with pytest.raises(TypeError, match="Unknown parameter type"):
         function([form(x)], x)
-
-
-def test_modes_that_are_not_present():
-    for name in ("DebugMode", "NanGuardMode"):
-        with pytest.raises(Exception, match="No predefined mode exist for string"):
-            function([], [], mode=name)
-        assert not hasattr(jg.compile, name)
 
 
 def test_arrays_without_a_dtype_here_are_not_shared_as_objects():

@@ -96,10 +96,11 @@ def test_traceback_limit():
         return inner(x)
 
     x = T.dvector("x")
-    for limit, frames in ((0, 1), (1, 1), (2, 2), (3, 3)):
+    for limit, frames in ((0, 0), (1, 1), (2, 2), (3, 3)):
         with change_flags(**{"traceback.limit": limit}):
             node = outer(x).owner
-        assert len(node.trace) == frames and node.origins == node.trace[:1]
+        assert len(node.trace) == frames and len(node.origins) == 1
+        assert not frames or node.origins == node.trace[:1]
         assert all(file == __file__ for file, _ in node.trace)
     with change_flags(**{"traceback.limit": -1}):
         assert len(outer(x).owner.trace) > 8

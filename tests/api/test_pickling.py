@@ -154,6 +154,21 @@ def test_ops_of_the_program(way):
         pickle.dumps(local(x))
 
 
+@WAYS
+def test_loops(way):
+    x = T.dvector("x")
+    w = jitgraph.shared(2.0, name="w")
+    zero = T.constant(np.float64(0))
+    sums, _ = jitgraph.scan(lambda v, s: w * s + v, sequences=x, outputs_info=zero)
+    f = jitgraph.function([x], [sums, T.grad(sums[-1], w)], updates=[(w, w + 1)])
+    g = way(f)
+    for _ in range(2):
+        for mine, its in zip(g([1.0, 2.0, 3.0]), f([1.0, 2.0, 3.0]), strict=True):
+            np.testing.assert_array_equal(mine, its)
+    sums2, x2 = way([sums, x])
+    assert sums2.eval({x2: [1.0, 1.0]}).tolist() == [1.0, 5.0]  # w is 4 by now
+
+
 def test_deep_graphs_need_no_deep_stack():
     x = T.dscalar("x")
     y = x

@@ -108,7 +108,7 @@ def test_the_value_is_converted_to_the_type():
     assert (x + 1).tag.test_value.dtype == "float32"
     x = T.fvector("x")
     x.tag.test_value = np.ones((2, 2))
-    with pytest.raises(TypeError, match="precision|dimensions"):
+    with pytest.raises(TypeError, match=r"precision|dimensions"):
         x + 1
 
 

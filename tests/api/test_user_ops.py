@@ -317,7 +317,7 @@ def test_c_code_is_announced_as_unused():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once for each class
         jitgraph.function([x], WithC()(x) + 1)
-    with pytest.raises(MethodNotDefined, match="OnlyC has no perform.*C code is not used"):
+    with pytest.raises(MethodNotDefined, match=r"OnlyC has no perform.*C code is not used"):
         jitgraph.function([x], OnlyC()(x))
 
 
@@ -376,3 +376,28 @@ def test_the_graph_of_a_user_op_is_the_users():
     before = [n.op for n in toposort([y])]
     jitgraph.function([x], y)
     assert [n.op for n in toposort([y])] == before
+
+
+@as_op(T.dscalar, T.dscalar)
+def halved(a):
+    return np.asarray(a / 2)
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "reference"])
+def test_ops_in_the_body_of_a_loop(mode):
+    a = T.dscalar("a")
+    shifted = jitgraph.OpFromGraph([a], [T.tanh(a) + 1])
+    x = T.dvector("x")
+    values = np.array([1.0, 2.0, 4.0])
+    zero = T.constant(np.float64(0))
+
+    def sums(of):
+        results, _ = jitgraph.scan(lambda v, s: s + of(v), sequences=x, outputs_info=zero)
+        return results
+
+    f = jitgraph.function([x], [sums(halved), sums(shifted)], mode=mode)
+    by_op, by_graph = f(values)
+    np.testing.assert_allclose(by_op, np.cumsum(values / 2), rtol=1e-15)
+    np.testing.assert_allclose(by_graph, np.cumsum(np.tanh(values) + 1), rtol=1e-15)
+    slope = jitgraph.function([x], T.grad(sums(shifted)[-1], x), mode=mode)
+    np.testing.assert_allclose(slope(values), 1 - np.tanh(values) ** 2, rtol=1e-12)

@@ -119,11 +119,11 @@ def test_grades_by_hand() -> None:
     by = {v.what: v for v in found}
     limit = by["times the copy limit"]
     assert (limit.found, limit.must, limit.aim, limit.grade) == (1.5, 1.6, 1.2, "must")
-    best = by["times faster than the best default call"]
+    best = by["times the speed of the best, new"]
     assert (best.found, best.note, best.grade) == (4.0, "torch", "must")
-    given = by["times faster than the best with a given result"]
+    given = by["times the speed of the best, given"]
     assert given.found == pytest.approx(1.9 / 1.5)
-    assert (given.grade, given.note) == ("must", "torch; jitgraph's default call")
+    assert (given.grade, given.note) == ("must", "torch; ours new")
     slow = targets.verdicts(outcome_of(SIGMOID, limit=1.0, jitgraph=1.7, torch=2.0), 2)
     assert [v.grade for v in slow] == ["miss", "miss"]
     fast = targets.verdicts(outcome_of(SIGMOID, limit=1.0, jitgraph=1.1, torch=9.0), 2)

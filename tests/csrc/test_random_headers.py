@@ -199,6 +199,32 @@ def test_threads_do_not_change_a_bit(threads: int) -> None:
         lib.lib.jg_pool_resize(pool, 0)
 
 
+@pytest.mark.skipif(COMPILERS[0] != "gcc", reason="the report of the vectoriser is gcc's own")
+@pytest.mark.parametrize("march", LEVELS[1:])
+def test_gcc_vectorises_the_loops(march: str, tmp_path: Path) -> None:
+    """Of Philox those of the quantiles, of MRG the row of a block in both dtypes."""
+    (tmp_path / "random.c").write_text(source())
+    command = [*compiler_command("gcc", march), "-fopt-info-vec-optimized", f"-I{CSRC}"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "random.c"), "-o", str(tmp_path / "random.so"), "-lm"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    vectorised = {
+        line.split(": optimized")[0].rsplit(":", 1)[0].rsplit("/", 1)[-1]
+        for line in done.stderr.splitlines()
+        if "loop vectorized" in line
+    }
+    philox = (CSRC / "jg_philox.h").read_text().splitlines()
+    centre = next(i for i, t in enumerate(philox) if "jg_normal_centre(q)" in t)  # 2 below `for`
+    tail = next(i for i, t in enumerate(philox) if "jg_normal_tail(t[i])" in t)  # 1 below
+    mrg = (CSRC / "jg_mrg.h").read_text().splitlines()
+    rows = [i + 1 for i, t in enumerate(mrg) if t == "JG_MRG_DEFINE(double, f64)"]
+    needed = {f"jg_philox.h:{centre - 1}", f"jg_philox.h:{tail}", f"jg_mrg.h:{rows[0]}"}
+    assert needed <= vectorised, (needed, vectorised)
+
+
 # -- the quantile function -------------------------------------------------------------------
 
 

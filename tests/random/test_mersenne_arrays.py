@@ -73,7 +73,7 @@ def agree(
     assert np.array_equal(before, array_of_state(used_state(seed)))
 
 
-SEEDS = range(40)
+SEEDS = range(20)
 
 
 def test_states_become_arrays_and_come_back() -> None:

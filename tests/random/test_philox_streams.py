@@ -16,6 +16,8 @@ from jitgraph.config import change_flags
 from jitgraph.ops.philox import PhiloxDraw, bit_generator, scaled_word
 from jitgraph.random import PhiloxStreams
 from jitgraph.reference import evaluate
+from jitgraph.sandbox.rng_mrg import MRG_RandomStreams
+from jitgraph.tensor.shared_randomstreams import RandomStreams
 
 SEED = 7
 
@@ -280,6 +282,29 @@ def test_forked_children_do_not_repeat_their_parent() -> None:
     numbers = run()
     assert len(numbers) == len(set(numbers)) == 8
     assert run() == numbers  # which child it is decides, not its process number
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is of POSIX systems")
+@pytest.mark.parametrize("family", [MRG_RandomStreams, RandomStreams])
+def test_forked_children_of_theanos_streams_repeat_unless_they_are_spawned(family: Any) -> None:
+    """As documented: these streams keep Theano's numbers in a child too."""
+    parent = family(SEED)
+    f = function([], parent.uniform((5,)))
+    workers = [function([], s.uniform((5,))) for s in parent.spawn(3)]
+    (copied,) = first_numbers_in_child(f)
+    spawned = [first_numbers_in_child(w)[0] for w in workers]
+    assert copied == f().tobytes() and len({copied, *spawned}) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is of POSIX systems")
+def test_a_child_draws_on_all_threads() -> None:
+    big = [s.uniform((200_000,)) for s in (PhiloxStreams(SEED), MRG_RandomStreams(SEED))]
+    with jitgraph.num_threads(2):
+        f = function([], [d[:5] for d in big])
+        f()
+        for _ in range(20):
+            (a, b) = first_numbers_in_child(lambda: np.concatenate(f()))
+            assert len(a) == len(b) == 40 and a != b
 
 
 # -- distributions -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Bodies and the parts of loops: what is constant, equal, unused, trivial, or read at the end only."""
+"""Bodies, and the parts of loops: constant, equal, unused, trivial, or read at the end only."""
 
 from __future__ import annotations
 

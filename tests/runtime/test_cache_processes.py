@@ -196,7 +196,9 @@ def test_a_fork_during_a_build_does_not_lock_the_child(
     counting: tuple[Toolchain, Callable[[], int]],
 ) -> None:
     pidfile = tmp_path / "pid"
-    slow = fake(f'echo $$ > {shlex.quote(str(pidfile))}; sleep 1.5; {exec_of(toolchain)}', name="slow")
+    slow = fake(
+        f"echo $$ > {shlex.quote(str(pidfile))}; sleep 1.5; {exec_of(toolchain)}", name="slow"
+    )
     cache = Cache(str(tmp_path / "cache"), lock_timeout=0.1)
     thread = threading.Thread(target=lambda: get(cache, slow))
     thread.start()

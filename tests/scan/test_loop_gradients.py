@@ -437,3 +437,47 @@ def test_refusals_of_jacobian_and_hessian() -> None:
         T.hessian(x * 2, x)
     with pytest.raises(DisconnectedInputError):
         T.jacobian(x * 2, T.dvector("other"))
+
+
+# -- the op itself: what `scan` never makes ----------------------------------------------------
+
+
+@pytest.mark.parametrize("reads_reversed", [False, True])
+@pytest.mark.parametrize("keeps_reversed", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_final_windows_and_reversed_traces(
+    keeps_reversed: bool, reads_reversed: bool, n: int
+) -> None:
+    """Final windows hold initial rows too where there are fewer steps; traces from the end."""
+    from jitgraph.ops.scan import Body, Rows, Trace
+
+    x, h3, h1, w = (T.dscalar(name) for name in ("x", "h3", "h1", "w"))
+    new = T.sin(h1 * w) + h3 * x
+    op = Scan(
+        Body((x, h3, h1, w), (new, T.exp(h1) * h3)),
+        [Rows(1, reads_reversed)],
+        [(3, 1)],
+        [Trace(reversed=keeps_reversed), Trace(reversed=not keeps_reversed)],
+    )
+
+    def build(x: Any, h: Any, w: Any) -> Any:
+        trace, kept, final = op(np.int64(n), x, h, w)
+        return T.concatenate([trace, kept, final])
+
+    arrays = [normal(7), normal(3), np.array(0.8)]
+    numeric_gradient.check(build, arrays)
+    numeric_gradient.check(build, arrays, order=2)
+    xs, hs, window = arrays[0], list(arrays[1]), []
+    for s in range(n):
+        row = xs[(n - 1 - s if reads_reversed else s) + 1]
+        window.append(np.exp(hs[-1]) * hs[-3])
+        hs.append(np.sin(hs[-1] * 0.8) + hs[-3] * row)
+    trace, kept = hs[3:], window
+    expected = [
+        *(trace[::-1] if keeps_reversed else trace),
+        *(kept if keeps_reversed else kept[::-1]),
+        *hs[-3:],
+    ]
+    ins = numeric_gradient.variables(arrays)
+    for mode in ("reference", "FAST_RUN"):
+        assert_allclose(jitgraph.function(ins, build(*ins), mode=mode)(*arrays), expected)

@@ -98,7 +98,7 @@ def verdicts(outcome: Outcome, threads: int) -> list[Verdict]:
     best = outcome.best("default")
     if best is not None and w.program in PEERS:
         must, aim = PEERS[w.program]
-        what = "times faster than the best default call"
+        what = "times the speed of the best, new"
         ratio = best.median / mine.median
         found.append(Verdict(w.name, what, ratio, must, aim, False, best.peer))
     return found + _given_result(outcome, mine.median)
@@ -111,9 +111,9 @@ def _given_result(outcome: Outcome, default: float) -> list[Verdict]:
     must, aim = OUT[w.program]
     mine = outcome.result("jitgraph", "out")
     # The default call writes into memory that is there already, too.
-    note = best.peer if mine is not None else f"{best.peer}; jitgraph's default call"
+    note = best.peer if mine is not None else f"{best.peer}; ours new"
     ratio = best.median / (mine.median if mine is not None else default)
-    what = "times faster than the best with a given result"
+    what = "times the speed of the best, given"
     return [Verdict(w.name, what, ratio, must, aim, False, note)]
 
 
@@ -124,5 +124,5 @@ def _one_thread(outcome: Outcome, mine: float) -> list[Verdict]:
     if limit is not None and max(best.median, mine) <= AT_LIMIT * limit.median:
         return []
     ratio = best.median / mine
-    what = "times faster than the best default call, 1 thread"
+    what = "times the speed of the best, 1 thread"
     return [Verdict(w.name, what, ratio, ONE_THREAD, None, False, best.peer)]

@@ -62,7 +62,9 @@ class FromFunctionOp(Op):
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> Any:
         return None if self._infer_shape is None else self._infer_shape(node, shapes)
 
-    def grad(self, inputs: Sequence[Variable], output_grads: Sequence[Gradient]) -> Any:
+    def grad(  # type: ignore[override]
+        self, inputs: Sequence[Variable], output_grads: Sequence[Gradient]
+    ) -> Any:
         raise NoGradientError("grad", type(self), f"{self.name} is a function on arrays")
 
     def __reduce__(self) -> tuple[Any, ...]:

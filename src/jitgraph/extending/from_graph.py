@@ -139,9 +139,11 @@ class OpFromGraph(Op):
         outputs: Sequence[Variable],
         output_grads: Sequence[Gradient],
     ) -> list[Gradient]:
-        override, arguments = self._grad, [list(inputs), list(output_grads)]
+        override = self._grad
+        arguments: list[list[Any]] = [list(inputs), list(output_grads)]
         if _kind(override) == "default":
-            override, arguments = self._lop, [list(inputs), list(outputs), list(output_grads)]
+            override = self._lop
+            arguments.insert(1, list(outputs))
         if _kind(override) == "default":
             return self._default_gradients(inputs, output_grads)
         if override is None:
@@ -232,13 +234,16 @@ def _ask(override: Callable[..., Any], arguments: list[list[Any]]) -> list[Gradi
 
 
 def _leaf_like(v: Variable) -> Variable:
-    return v.type.make_variable()  # type: ignore[no-any-return]
+    made: Variable = v.type.make_variable()
+    return made
 
 
 def _check(inputs: Any, outputs: Any, kwargs: dict[str, Any]) -> None:
     for what, given in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(given, (list, tuple)) or not all(isinstance(v, Variable) for v in given):
-            raise TypeError(f"OpFromGraph: {what} must be a list of variables, got {given!r}{here()}")
+            raise TypeError(
+                f"OpFromGraph: {what} must be a list of variables, got {given!r}{here()}"
+            )
     for v in inputs:
         if isinstance(v, (Constant, SharedVariable)):
             raise TypeError(f"OpFromGraph: {describe(v)} cannot be an input{here()}")
@@ -247,9 +252,7 @@ def _check(inputs: Any, outputs: Any, kwargs: dict[str, Any]) -> None:
             raise TypeError(f"OpFromGraph: {name} are not allowed{here()}")
 
 
-def _shared_leaves(
-    inputs: Sequence[Variable], outputs: Sequence[Variable]
-) -> list[SharedVariable]:
+def _shared_leaves(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[SharedVariable]:
     shared: list[SharedVariable] = []
     for v in leaves(outputs, stop=inputs):
         if v in inputs or isinstance(v, Constant):

@@ -13,14 +13,23 @@ from jitgraph.graph import Apply, Variable, toposort
 def prepared(outputs: Sequence[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
     """The same graph with inner graphs in the place of OpFromGraph, and steps for other user ops.
 
-    Variables in `stop` are leaves. What depends on no user op is shared with the given graph.
+    Variables in `stop` are leaves. What depends on no user op is shared with the given graph. The
+    bodies of loops are prepared as well.
     """
     from jitgraph.rewrite.engine import merge_origins, reapply
 
     memo: dict[Variable, Variable] = {}
     for node in toposort(outputs, stop=stop):
         inputs = [memo.get(v, v) for v in node.inputs]
-        if isinstance(node.op, OpFromGraph):
+        body = getattr(node.op, "body", None)
+        if body is not None:
+            inside = type(body)(body.inputs, tuple(prepared(body.outputs, stop=body.inputs)))
+            same = all(a is b for a, b in zip(inside.outputs, body.outputs, strict=True))
+            if same and inputs == node.inputs:
+                continue
+            op = node.op if same else node.op.changed(body=inside)
+            news = _with_op(op, node, inputs).outputs
+        elif isinstance(node.op, OpFromGraph):
             inner = node.op.expand(inputs)
             made = toposort(inner, stop=inputs)
             for each in made:

@@ -12,7 +12,7 @@ import numpy as np
 from jitgraph import op as _op
 from jitgraph.config import config
 from jitgraph.errors import MethodNotDefined
-from jitgraph.graph import Apply, TensorType, Type, Variable, user_trace
+from jitgraph.graph import Apply, TensorType, Type, Variable
 from jitgraph.op import Gradient, here, without_test_values
 from jitgraph.ops.values import as_tensor_variable
 
@@ -51,8 +51,9 @@ class Op(_op.Op):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        same_kind = isinstance(other, Op) and type(self) is type(other)
-        return same_kind and self.__props__ is not None and self.props() == other.props()
+        if not isinstance(other, Op) or type(self) is not type(other):
+            return False
+        return self.__props__ is not None and self.props() == other.props()
 
     def __hash__(self) -> int:
         if self.__props__ is None:
@@ -60,10 +61,15 @@ class Op(_op.Op):
         return hash((type(self), self.props()))
 
     # Unlike built-in ops, which are known by their token, these are stored like any object.
-    __reduce_ex__ = object.__reduce_ex__
+    __reduce_ex__ = object.__reduce_ex__  # type: ignore[assignment]
 
     def token(self) -> str:
-        raise TypeError(f"{self} has no name outside this process")
+        """A text that equal ops share in this process: ops inside loops are compared by it."""
+        stem = f"{type(self).__module__}:{type(self).__qualname__}"
+        number = 0
+        while _named.setdefault(f"{stem}#{number}", self) != self:
+            number += 1
+        return f"{stem}#{number}"
 
     @property
     def name(self) -> str:
@@ -93,7 +99,7 @@ class Op(_op.Op):
 
     def __call__(self, *inputs: Any, return_list: bool = False, **kwargs: Any) -> Any:
         node = self.make_node(*inputs, **kwargs)
-        self.noted(node, user_trace(config.traceback.limit))
+        self.noted(node)
         if self.default_output is not None and not return_list:
             return node.outputs[self.default_output]
         outputs = list(node.outputs)
@@ -173,6 +179,7 @@ def _checked(op: Op, k: int, value: Any, type_: Any, inputs: Sequence[Any]) -> A
 
 # -- the step in a compiled program --------------------------------------------------------------
 
+_named: WeakValueDictionary[str, Op] = WeakValueDictionary()
 _steps: WeakValueDictionary[str, PerformStep] = WeakValueDictionary()
 _warned: WeakSet[type] = WeakSet()
 
@@ -187,10 +194,11 @@ class PerformStep(_op.Op):
 
     __props__ = ("key", "shapes")
     foldable = False
+    prototype: Apply
 
     def __init__(self, key: str, shapes: str, prototype: Apply | None = None):
         self.key, self.shapes = key, shapes
-        self.prototype = _steps[key].prototype if prototype is None else prototype
+        self.prototype = prototype or _steps[key].prototype
         self.user_op: Op = self.prototype.op
 
     @property

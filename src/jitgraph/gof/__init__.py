@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from jitgraph.errors import InconsistencyError, MethodNotDefined, MissingInputError
-from jitgraph.graph import Apply, Constant, Type, Variable
 from jitgraph.extending.user_op import Op
+from jitgraph.graph import Apply, Constant, Type, Variable
 
 __all__ = [
     "Apply",

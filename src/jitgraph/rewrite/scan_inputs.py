@@ -16,6 +16,7 @@ from jitgraph.ops.join import Join
 from jitgraph.ops.scan import Trace, shapes_of, shapes_outside
 from jitgraph.ops.shape import Alloc, dimshuffle, known_int
 from jitgraph.ops.values import constant
+from jitgraph.rewrite.engine import Rewriter
 from jitgraph.rewrite.index import take
 from jitgraph.rewrite.scan_loop import Kept, Loop, State, Sweep, Work, has_rows, like
 from jitgraph.rewrite.scan_rules import CLEAN, EQUAL, INLINE
@@ -229,6 +230,9 @@ def prune(outputs: Sequence[Variable], work: Work) -> list[Variable]:
     """
     sweep = Sweep(outputs, work)
     scans = set(sweep.scans)
+    if not scans:
+        return list(outputs)
+    asks = work.asks()
     needed = set(outputs)
     wanted: dict[Apply, Loop] = {}
     for node in reversed(sweep.order):
@@ -236,7 +240,7 @@ def prune(outputs: Sequence[Variable], work: Work) -> list[Variable]:
             continue
         if node in scans:
             loop = Loop.of(node, node.inputs, needed.__contains__)
-            if _prune_loop(loop, work):
+            if _prune_loop(loop, asks):
                 work.fired(CLEAN)
                 wanted[node] = loop
             outer = [*(q.outer for q in loop.sequences), *(s.initial for s in loop.states)]
@@ -261,7 +265,7 @@ def prune(outputs: Sequence[Variable], work: Work) -> list[Variable]:
     return sweep.run(visit) if wanted else list(outputs)
 
 
-def _prune_loop(loop: Loop, work: Work) -> bool:
+def _prune_loop(loop: Loop, asks: Rewriter) -> bool:
     """Drop what is not needed; whether there was anything."""
     needed = _needed_inside(loop)
     drop = [s for s in loop.states if not _is_needed(s, needed)]
@@ -270,7 +274,6 @@ def _prune_loop(loop: Loop, work: Work) -> bool:
         loop.states.remove(s)
     for m in unused_maps:
         loop.maps.remove(m)
-    asks = work.asks()
     sequences = [
         q for q in loop.sequences if q.inner in needed or not has_rows(q, loop.n_steps, asks)
     ]

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jitgraph.graph import Apply, Variable, rebuild, toposort
-from jitgraph.op import Op
 from jitgraph.ops.arithmetic import cast
 from jitgraph.ops.scan import Body, Rows, Scan, Trace
 from jitgraph.ops.shape import known_int, restrict_pattern
@@ -279,9 +278,9 @@ class Sweep:
     def used(self, v: Variable) -> bool:
         return v in self.users or v in self.roots
 
-    def run(self, visit: Visit, about: type[Op] = Scan) -> list[Variable]:
+    def run(self, visit: Visit) -> list[Variable]:
         """Visit each scan with its new inputs; the new outputs."""
-        if not any(isinstance(node.op, about) for node in self.order):
+        if not self.scans:
             return self.outputs
         for node in self.order:
             for v in node.outputs:
@@ -290,7 +289,7 @@ class Sweep:
             if all(v in self.new for v in node.outputs):
                 continue
             inputs = [self.new_of(v) for v in node.inputs]
-            if isinstance(node.op, about):
+            if isinstance(node.op, Scan):
                 found = visit(node, inputs, self)
                 if found is not None:
                     self.new.update(found)

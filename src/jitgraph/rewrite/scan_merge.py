@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jitgraph.graph import Variable, rebuild
+from jitgraph.graph import Apply, Variable, rebuild
 from jitgraph.ops.scan import Scan
 from jitgraph.rewrite.scan_inputs import merge_equal
 from jitgraph.rewrite.scan_loop import Fixed, Kept, Loop, Sequenced, State, Sweep, Work
@@ -33,18 +33,26 @@ def _one_merge(sweep: Sweep, work: Work) -> dict[Variable, Variable] | None:
     if len(scans) < 2:
         return None
     depends = _dependencies(sweep)
+    given = [_given(node) for node in scans]
     for j, second in enumerate(scans):
         for i, first in enumerate(scans[:j]):
             if first.inputs[0] is not second.inputs[0] or first.op.until != second.op.until:
                 continue
-            if depends[j] >> i & 1 or depends[i] >> j & 1:
+            if given[i].isdisjoint(given[j]) or depends[j] >> i & 1 or depends[i] >> j & 1:
                 continue
             a, b = (Loop.of(node, node.inputs, sweep.used) for node in (first, second))
-            if _share(a, b):
-                merged = _united(a, b, work)
-                if merged is not None:
-                    return merged.build()
+            merged = _united(a, b, work)
+            if merged is not None:
+                return merged.build()
     return None
+
+
+def _given(node: Apply) -> set[tuple[Variable, object]]:
+    """The sequences of a loop, and what its states begin with: loops that share one are merged."""
+    _, sequences, initials, _ = node.op.outer(node.inputs)
+    return {*zip(sequences, node.op.sequences, strict=True)} | {
+        *zip(initials, node.op.depths, strict=True)
+    }
 
 
 def _dependencies(sweep: Sweep) -> list[int]:
@@ -60,15 +68,6 @@ def _dependencies(sweep: Sweep) -> list[int]:
             bits |= 1 << (len(result) - 1)
         mine.update((v, bits) for v in node.outputs)
     return result
-
-
-def _share(a: Loop, b: Loop) -> bool:
-    """Whether the loops read a common sequence, or have states that begin alike."""
-    rows = {(q.outer, q.rows) for q in a.sequences}
-    starts = {(s.initial, s.depth) for s in a.states}
-    return any((q.outer, q.rows) in rows for q in b.sequences) or any(
-        (s.initial, s.depth) in starts for s in b.states
-    )
 
 
 def _united(a: Loop, b: Loop, work: Work) -> Loop | None:

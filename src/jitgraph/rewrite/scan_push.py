@@ -16,7 +16,7 @@ from jitgraph.graph import Apply, Constant, Variable, ancestors, toposort
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import Subtensor
 from jitgraph.ops.linalg import Dot
-from jitgraph.ops.scan import Rows, Scan, Trace
+from jitgraph.ops.scan import Rows, Trace
 from jitgraph.ops.shape import (
     Alloc,
     DimShuffle,
@@ -294,4 +294,4 @@ def each_loop(
         found = loop.build()
         return {v: found.get(v, v) for v in node.outputs}
 
-    return Sweep(outputs, work).run(visit, Scan)
+    return Sweep(outputs, work).run(visit)

@@ -24,6 +24,7 @@ from jitgraph.rewrite.scan_lift import Lift, Outside, flat_rows
 from jitgraph.rewrite.scan_loop import Kept, Loop, State, Work
 from jitgraph.rewrite.scan_push import row_source
 from jitgraph.rewrite.scan_rules import PUSH_SUMS
+from jitgraph.rewrite.shapes import as_length
 
 
 @dataclass
@@ -45,7 +46,7 @@ def push_sums(loop: Loop, work: Work) -> None:
         return
     users: Users | None = None
     for state in list(loop.states):
-        if state.trace_used or not state.final_used or list(state.lags) != [1]:
+        if list(state.lags) != [1] or (state.trace_used and state.trace.keep != 1):
             continue
         users = _users(loop) if users is None else users
         summands = _summands(state, users)
@@ -178,6 +179,8 @@ def _take_out(
         inner = lambda: take(state.initial, first)  # noqa: E731
     loop.gone.append(state)
     state.make_final = lambda: _total(inner(), pairs)
+    # The last row, if a step was done.
+    state.make_trace = lambda: take(state.final(), [slice(None, as_length(loop.n_steps))])
 
 
 Pair = tuple[Callable[[], Variable], Callable[[], Variable]]

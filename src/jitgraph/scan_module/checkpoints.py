@@ -55,7 +55,7 @@ def scan_checkpoints(
     N = np.int64(size)
     blocks = (n + N - 1) // N  # type: ignore[operator]
     cut = [_in_blocks(x, blocks, N, padding) for x in arrays]
-    left = n - ARange("int64")(np.int64(0), blocks, np.int64(1)) * N  # type: ignore[operator]
+    left = n - ARange("int64")(np.int64(0), blocks, np.int64(1)) * N
     fed_back = [i for i, s in enumerate(states) if s is not None]
 
     def block(*given: Variable) -> Any:
