@@ -115,7 +115,7 @@ def rows(x: Any) -> Any:
     return x.reshape((x.shape[0], 8, 8)).dimshuffle(1, 0, 2)
 
 
-def build_digits(name: str, hidden: int = 32, rate: float = 0.01, seed: int = 1) -> tuple[Any, Any]:
+def build_digits(name: str, hidden: int = 32, rate: float = 0.004, seed: int = 1) -> tuple[Any, Any]:
     """The training step (examples, labels) -> cost, and (examples, labels) -> error rate."""
     rng = np.random.RandomState(seed)
     x, y = T.matrix("x"), T.ivector("y")

@@ -386,3 +386,31 @@ def test_parts_of_arrays_as_arguments(function: Any) -> None:
     for a in [2.0, 4.0, 8.0, 16.0, 32.0]:
         h.append(h[-2] - h[-1] + a * 48.0 + 8.0 * 16.0)
     assert_array_equal(function([x, y], out)(xs, ys), h[2:])
+    pairs, _ = jitgraph.scan(lambda a, part, both: a * part + both[1:3], x, None, [y[1:], joined])
+    expected = [a * ys[1:] + np.array([2.0, 4.0]) for a in xs]
+    assert_array_equal(function([x, y], pairs)(xs, ys), expected)
+
+
+def test_test_values_go_through_loops() -> None:
+    from jitgraph.config import change_flags
+
+    seen: list[Any] = []
+
+    def step(x: Any, h: Any, w: Any) -> Any:
+        new = T.tanh(h * w + x)
+        seen.append(new.tag.test_value)
+        return new
+
+    with change_flags(compute_test_value="raise"):
+        x, h, w = T.dmatrix("x"), T.dvector("h"), T.dscalar("w")
+        x.tag.test_value, h.tag.test_value = np.ones((3, 2)), np.zeros(2)
+        w.tag.test_value = np.array(0.5)
+        out, _ = jitgraph.scan(step, {"input": x, "taps": [0]}, h, w)
+        assert_allclose(seen[0], np.tanh([1.0, 1.0]))
+        assert out.tag.test_value.shape == (3, 2)
+        slope = T.grad(out.sum(), w) * 2
+        assert_allclose(out.tag.test_value[1], np.tanh(np.tanh(1.0) * 0.5 + [1.0, 1.0]))
+        assert slope.tag.test_value.shape == ()
+        assert (T.jacobian(out[-1], h) * 1).tag.test_value.shape == (2, 2)
+        with pytest.raises(ValueError, match="shapes"):
+            jitgraph.scan(lambda x, h: x + T.concatenate([h, h]), x, h)

@@ -25,7 +25,7 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.graph import Apply, TensorType, Variable, ancestors, rebuild, toposort
-from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Undefined, here
+from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Undefined, here, without_test_values
 from jitgraph.ops.arithmetic import ARITH, add, cast, identity, minimum
 from jitgraph.ops.elementwise import Elementwise, zeros_for
 from jitgraph.ops.index import IncSubtensor, Subtensor
@@ -171,8 +171,9 @@ def gradient(
     """The gradients of the inputs of a loop, from those of its outputs."""
     if any(t.keep is not None for t in op.traces):
         raise ValueError(f"{op.name}: a loop that kept only its last rows has no gradient")
-    inner = _Inner(op, outputs, grads)
-    return _Outer(inner, inputs, outputs).answers()
+    with without_test_values():  # the leaves of inner graphs have none
+        inner = _Inner(op, outputs, grads)
+        return _Outer(inner, inputs, outputs).answers()
 
 
 class _Inner:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.errors import NotScalarConstantError
+from jitgraph.config import config
+from jitgraph.errors import MissingTestValueError, NotScalarConstantError
 from jitgraph.graph import TensorType, Variable, user_origin
 from jitgraph.op import describe, here
 from jitgraph.ops.arithmetic import cast, maximum, minimum
@@ -37,6 +38,20 @@ def _leaf(type_: Any, name: str | None) -> Variable:
     leaf: Variable = type_.make_variable(name)
     leaf.origins = user_origin()
     return leaf
+
+
+def _exemplify(v: Variable, source: Variable, row: int | None) -> None:
+    """Give what stands for a row of `source` (or for it) the test value of the first step."""
+    if config.compute_test_value == "off":
+        return
+    from jitgraph.test_values import get_test_value
+
+    try:
+        value = get_test_value(source)
+    except MissingTestValueError:
+        return
+    if row is None or row < len(value):
+        v.tag.__dict__["test_value"] = value if row is None else value[row]
 
 
 def _taps(given: Any, what: str) -> tuple[int, ...]:
@@ -119,7 +134,10 @@ def sequences_of(given: Any, title: str) -> list[SequenceInput]:
             raise ValueError(f"{what}: {describe(x)} is a scalar and has no rows{here()}")
         taps = _taps(taps, what)
         inner = [_leaf(_row_type(x), _at(x.name, tap)) for tap in taps]
-        result.append(SequenceInput(x, taps, inner))
+        source = SequenceInput(x, taps, inner)
+        for tap, v in zip(taps, inner, strict=True):
+            _exemplify(v, x, source.offset(tap))
+        result.append(source)
     return result
 
 
@@ -188,7 +206,10 @@ def states_of(given: Any, title: str) -> list[StateInput | None]:
                 f"is a scalar{here()}"
             )
         row = x.type if taps == (-1,) else _row_type(x)
-        result.append(StateInput(x, taps, [_leaf(row, _at(x.name, tap)) for tap in taps]))
+        inner = [_leaf(row, _at(x.name, tap)) for tap in taps]
+        for tap, v in zip(taps, inner, strict=True):
+            _exemplify(v, x, None if taps == (-1,) else tap - min(taps))
+        result.append(StateInput(x, taps, inner))
     return result
 
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from jitgraph.cloning import OrderedUpdates
 from jitgraph.graph import (
+    Apply,
     Constant,
     SharedVariable,
     TensorType,
     Variable,
     rebuild,
-    user_origin,
 )
-from jitgraph.op import describe, here
+from jitgraph.op import describe, here, without_test_values
 from jitgraph.ops.arithmetic import neq
 from jitgraph.ops.scan import Body, Rows, Scan, Trace
 from jitgraph.ops.shape import Rebroadcast, dimshuffle, restrict_pattern
@@ -220,31 +220,39 @@ class _Loop:
 
     # -- the loop --
     def _looped(self, truncate: int, recompute: bool) -> tuple[list[Variable], OrderedUpdates]:
+        targets = list(self.updates)
+        with without_test_values():  # the leaves of the inner graph have none
+            made = self._made(targets, truncate, recompute)
+        made.op.noted(made)
+        return self._user_results(made.op, made.outputs, targets)
+
+    def _made(self, targets: list[SharedVariable], truncate: int, recompute: bool) -> Apply:
+        """The application of the loop to what it takes from outside."""
         self._agree()
-        news, targets = list(self.updates.values()), list(self.updates)
-        found = incoming([*self._expressions(), *news], self.inner, targets, self.whole, self.since)
+        expressions = [*self._expressions(), *self.updates.values()]
+        found = incoming(expressions, self.inner, targets, self.whole, self.since)
         if self.strict:
             check_strict(found, self.given, self.title)
-        closed = close([*self._expressions(), *news], targets, found, self.title)
+        closed = close(expressions, targets, found, self.title)
         count = len(self.step.outputs)
-        values = closed.outputs[:count]
-        news = closed.outputs[len(self._expressions()) :]
+        values, stop = closed.outputs[:count], None
+        if self.step.condition is not None:
+            stop = neq(closed.outputs[count], np.int8(0))
         states = [
             _State(s.window(), s.inner, s.lags, v)
             for s, v in zip(self.infos, values, strict=True)
             if s is not None
         ]
+        news = closed.outputs[len(self._expressions()) :]
         for target, inner, new in zip(targets, closed.inner_shared, news, strict=True):
             array = as_array_state(target)
             window = dimshuffle(array, "x", *range(array.type.ndim))
-            states.append(_State(window, [inner], (1,), _carried(new, inner.type)))
+            new = restrict_pattern(new, inner.type.broadcastable)
+            states.append(_State(window, [inner], (1,), new))
         maps = [v for s, v in zip(self.infos, values, strict=True) if s is None]
-        stop = None if self.step.condition is None else neq(closed.outputs[count], np.int8(0))
         op, arguments = self._op(states, maps, stop, closed.inner_fixed)
         op = op.changed(truncate=truncate, recompute=recompute)
-        made = op.make_node(self.n, *arguments, *(s.window for s in states), *closed.fixed)
-        made.origins = user_origin()
-        return self._user_results(op, made.outputs, targets)
+        return op.make_node(self.n, *arguments, *(s.window for s in states), *closed.fixed)
 
     def _op(
         self,
@@ -346,10 +354,6 @@ class _Loop:
                 f"value, or .astype('{old.dtype}') for the step's result"
             )
         return text + here(v.owner.origins if v.owner is not None else v.origins)
-
-
-def _carried(new: Variable, type_: Any) -> Variable:
-    return restrict_pattern(new, type_.broadcastable)
 
 
 def _as_rows(v: Variable) -> Variable:
