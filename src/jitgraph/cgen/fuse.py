@@ -231,7 +231,7 @@ def materialised(
             else:
                 result.update(node.outputs)
         if isinstance(op, Scan):
-            result.update(p.base for v in node.inputs[1:] for p in pieces(v, inside))
+            result.update(p.base for parts in operands_of(node, inside)[1:] for p in parts)
         for v in node.inputs:
             if _needs_memory(node, v):
                 result.add(v)
@@ -290,8 +290,19 @@ def pieces(v: Variable, inside: Container[Apply]) -> list[Piece]:
     return alone
 
 
+def operands_of(node: Apply, inside: Container[Apply]) -> list[list[Piece]]:
+    """Where each input of a loop lies; what the body reads as a whole lies in one piece."""
+    _, sequences, initials, fixed = node.op.outer(node.inputs)
+    by_row = [pieces(v, inside) for v in (*sequences, *initials)]
+    return [[], *by_row, *([Piece(v, 0, None)] for v in fixed)]
+
+
 def _plus(a: Any, b: Any) -> Any:
     return b if isinstance(a, int) and a == 0 else a if isinstance(b, int) and b == 0 else a + b
+
+
+def _by_row(reader: Apply, v: Variable) -> bool:
+    return isinstance(reader.op, Scan) and v not in reader.op.outer(reader.inputs)[3]
 
 
 def _seen_through(order: Sequence[Apply], readers: dict[Variable, list[Apply]]) -> set[Variable]:
@@ -301,7 +312,7 @@ def _seen_through(order: Sequence[Apply], readers: dict[Variable, list[Apply]]) 
         node.outputs[0]
         for node in order
         if isinstance(node.op, Join)
-        and all(isinstance(r.op, Scan) for r in readers.get(node.outputs[0], ()))
+        and all(_by_row(r, node.outputs[0]) for r in readers.get(node.outputs[0], ()))
         and len(pieces(node.outputs[0], inside)) > 1
     }
 

@@ -290,6 +290,8 @@ def _segment(
         except NotHostScalar as missing:
             variable = missing.variable
             node = _first_needing(nodes, variable, slots)
+            if node is variable.owner:  # only running the loop tells how long a row is
+                raise NotALoop(node) from None
             raise _MustWait(node, variable) from None
 
 

@@ -27,7 +27,7 @@ from jitgraph.cgen.fuse import (
     is_view,
     loop_index,
     materialised,
-    pieces,
+    operands_of,
     routine_of,
     stays_array,
 )
@@ -218,7 +218,7 @@ class Segment:
     def _loop(self, node: Apply) -> Loop:
         """The item of a scan; its body is a segment that this one surrounds."""
         body = node.op.body
-        loop = Loop(node, None, [pieces(v, self.inside) for v in node.inputs])
+        loop = Loop(node, None, operands_of(node, self.inside))
         for piece in [p for operand in loop.operands for p in operand]:
             for n in (piece.first, piece.count):
                 if n is not None:  # named now, among the lengths defined before everything
