@@ -21,10 +21,23 @@ from jitgraph.cgen.emit import (
     signature,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
-from jitgraph.cgen.ir import Blocks, Buffer, For, Kernel, Let, Number, Poly, Ref, top_loop
+from jitgraph.cgen.ir import (
+    Blocks,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Many,
+    Number,
+    Poly,
+    Ref,
+    top_loop,
+    walk,
+)
 from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
 from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
+from jitgraph.cgen.outline import many_name, many_text
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
 
@@ -52,6 +65,7 @@ class EntryEmitter:
         self.headers: set[str] = {"jg_abi.h"}
         self.parts: list[str] = []  # functions, in the order of their text
         self.constants = list(segment.constants)
+        self.many: dict[str, str] = {}  # functions on blocks: the same for all entries
         self.depth = 1
         self.names = Names()  # of what only the text needs
         self.loops: dict[int, LoopEmitter | ChoiceEmitter] = {}
@@ -84,6 +98,9 @@ class EntryEmitter:
                 continue
             kernel = self.segment.kernels[number]
             self.headers |= kernel.headers
+            for s in walk(kernel.body):
+                if isinstance(s, Many):
+                    self.many.setdefault(many_name(s), many_text(s))
             if self._in_place(kernel):
                 continue
             self.parts.append(emit_kernel(kernel) + self._trampoline(kernel))
@@ -484,6 +501,7 @@ class BodyEmitter(EntryEmitter):
         super().__init__(segment, outer.number)
         self.outer = outer
         self.lines, self.headers, self.parts = outer.lines, outer.headers, outer.parts
+        self.many = outer.many
         self.root: EntryEmitter = getattr(outer, "root", outer)
         self.root.constants += segment.constants
         self.names = self.root.names
@@ -638,7 +656,10 @@ def emit_library(
         f" void *scratch,\n{' ' * len(head)}int64_t *info)\n{{\n"
         f"    switch (segment) {{\n{cases}    default: return -1;\n    }}\n}}\n"
     )
-    return "\n".join(lines) + "\n\n" + "\n".join(bodies) + entry
+    many: dict[str, str] = {}
+    for e in emitters:
+        many.update(e.many)
+    return "\n".join(lines) + "\n\n" + "\n".join([*many.values(), *bodies]) + entry
 
 
 __all__ = ["EntryEmitter", "Let", "Ref", "emit_library", "parameter"]

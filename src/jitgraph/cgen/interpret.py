@@ -29,6 +29,7 @@ from jitgraph.cgen.ir import (
     Kernel,
     Let,
     Load,
+    Many,
     Number,
     Poly,
     Ref,
@@ -105,6 +106,8 @@ class KernelRun:
                 cell[...] = _COMBINE[s.kind](cell, self.value(s.value))
             elif isinstance(s, For):
                 self._loop(s.var, s.extent, s.body)
+            elif isinstance(s, Many):
+                self.names[s.name] = self.value(Call(s.function, s.operands, s.dtype))
             elif isinstance(s, Blocks):
                 self._loop(s.var, s.extent, (*s.body, *s.folds))
             elif not isinstance(s, Comment):

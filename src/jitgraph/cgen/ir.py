@@ -238,6 +238,16 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class Many:
+    """In the body of Blocks: `name` for a whole block, by one call of a vector function."""
+
+    name: str
+    dtype: str
+    function: ScalarFunction
+    operands: tuple[Ref, ...]
+
+
+@dataclass(frozen=True)
 class Comment:
     text: str
 
@@ -301,7 +311,8 @@ def top_loop(kernel: Kernel) -> For | Blocks | None:
         (main,) = [
             s
             for s in kernel.body
-            if isinstance(s, For) and any(isinstance(t, AccumulateAt) for t in walk(s.body))
+            if isinstance(s, (For, Blocks))
+            and any(isinstance(t, AccumulateAt) for t in walk(s.body))
         ]
         return main
     loops = [s for s in kernel.body if isinstance(s, (For, Blocks))]

@@ -20,6 +20,7 @@ from jitgraph.cgen.ir import (
     Kernel,
     Let,
     Load,
+    Many,
     Poly,
     Ref,
     Store,
@@ -245,6 +246,11 @@ def collect(kernel: Kernel) -> Kernel:
                 note_poly(s.value.value)
             elif isinstance(s.value, Call):
                 note_atoms(*s.value.operands)
+            else:
+                note_atoms(s.value)
+        elif isinstance(s, Many):
+            local.add(s.name)
+            note_atoms(*s.operands)
         elif isinstance(s, (Store, AccumulateAt)):
             buffers.setdefault(s.buffer.name, s.buffer)
             note_poly(s.at)

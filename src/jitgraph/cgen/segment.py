@@ -35,7 +35,8 @@ from jitgraph.cgen.ir import ZERO, Buffer, Kernel, Poly
 from jitgraph.cgen.lengths import Check, Lengths, Names, NotHostScalar, NotInSegment
 from jitgraph.cgen.loops import NotALoop, Scope, add_checks
 from jitgraph.cgen.lower import ClusterLowering
-from jitgraph.cgen.schedule import NotFilled, schedule
+from jitgraph.cgen.outline import MOST_INLINE, dear_calls, outline
+from jitgraph.cgen.schedule import NotFilled, collect, schedule
 from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
 from jitgraph.ops.branch import Branch
 from jitgraph.ops.elementwise import Elementwise
@@ -493,6 +494,8 @@ class Segment:
                 )
                 kernel = schedule(lowering.run())
                 self.kernels[number] = replace(kernel, comment=kernel_comment(item, self, kernel))
+        if dear_calls(self.kernels.values()) > MOST_INLINE:
+            self.kernels = {n: collect(outline(k)) for n, k in self.kernels.items()}
         used = {b.name for k in self.kernels.values() for b in k.buffers}
         used |= {
             self.buffers[v].name
