@@ -57,6 +57,30 @@ JG_MATH float jg_magnitude_f32(float x) {
     return jg_from_bits_f32(jg_to_bits_f32(x) & 0x7fffffffu);
 }
 
+/* x within [low, high], low < 0 < high; a nan becomes one of the two.  Floats of one sign are ordered
+ * like their bits: as signed numbers the positive ones, as unsigned ones the negative ones, which
+ * are above all positive ones.  Two instructions, where ?: takes up to seven. */
+JG_MATH double jg_clamp_f64(double x, double low, double high) {
+    const int64_t x_bits = (int64_t)jg_to_bits_f64(x), top = (int64_t)jg_to_bits_f64(high);
+    const uint64_t y = (uint64_t)(x_bits < top ? x_bits : top), bottom = jg_to_bits_f64(low);
+    return jg_from_bits_f64(y < bottom ? y : bottom);
+}
+JG_MATH float jg_clamp_f32(float x, float low, float high) {
+    const int32_t x_bits = (int32_t)jg_to_bits_f32(x), top = (int32_t)jg_to_bits_f32(high);
+    const uint32_t y = (uint32_t)(x_bits < top ? x_bits : top), bottom = jg_to_bits_f32(low);
+    return jg_from_bits_f32(y < bottom ? y : bottom);
+}
+
+/* The larger and the smaller of two positive numbers. */
+JG_MATH jg_pair_f64 jg_ordered_f64(double a, double b) {
+    const uint64_t p = jg_to_bits_f64(a), q = jg_to_bits_f64(b);
+    return (jg_pair_f64){jg_from_bits_f64(p > q ? p : q), jg_from_bits_f64(p < q ? p : q)};
+}
+JG_MATH jg_pair_f32 jg_ordered_f32(float a, float b) {
+    const uint32_t p = jg_to_bits_f32(a), q = jg_to_bits_f32(b);
+    return (jg_pair_f32){jg_from_bits_f32(p > q ? p : q), jg_from_bits_f32(p < q ? p : q)};
+}
+
 /* a + b exactly, for |a| >= |b| or a == 0 (Dekker 1971). */
 JG_MATH jg_pair_f64 jg_fast_sum_f64(double a, double b) {
     const double s = a + b;
@@ -137,6 +161,21 @@ JG_MATH jg_pair_f32 jg_pow2_halves_f32(float k) {
     const float t = JG_FMAF(k, 0.5f, 0x1.8p23f + 127.0f);
     const float half = t - (0x1.8p23f + 127.0f);
     return (jg_pair_f32){jg_from_bits_f32(jg_to_bits_f32(t) << 23), jg_pow2_f32(k - half)};
+}
+
+/* The same of t = k + JG_SPLIT, -1700 < k < 1900 (f32: -250 < k < 250): the low bits of t hold
+ * k + 2 bias, of which either factor gets one half as its exponent. */
+#define JG_SPLIT_F64 (0x1.8p52 + 2046.0)
+#define JG_SPLIT_F32 (0x1.8p23f + 254.0f)
+JG_MATH jg_pair_f64 jg_pow2_split_f64(double t) {
+    const uint64_t bits = jg_to_bits_f64(t);
+    const uint64_t first = (bits << 51) & 0x7ff0000000000000u;
+    return (jg_pair_f64){jg_from_bits_f64(first), jg_from_bits_f64((bits << 52) - first)};
+}
+JG_MATH jg_pair_f32 jg_pow2_split_f32(float t) {
+    const uint32_t bits = jg_to_bits_f32(t);
+    const uint32_t first = (bits << 22) & 0x7f800000u;
+    return (jg_pair_f32){jg_from_bits_f32(first), jg_from_bits_f32((bits << 23) - first)};
 }
 
 #endif

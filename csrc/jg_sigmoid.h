@@ -5,33 +5,35 @@
 #include "jg_exp.h"
 #include "jg_log.h"
 
-/* 1 / (1 + exp(-x)).  With exp(-x) = 2^k e, e near 1, it is 2^-k / (2^-k + e): the denominator
+/* 1 / (1 + exp(-x)).  With exp(-x) = m / s, s = 2^k, m near 1, it is s / (s + m): the denominator
  * d + dl keeps some 58 bits, 1/d is corrected once, and only the last scaling can underflow. */
-/* <= 1 ULP; worst 0.795 at -0x1.6260e9bacd709p+9, 1.0e7 points, x in [-745.2, 40]. */
+/* <= 1 ULP; worst 0.832 at -0x1.62611eb7d9cfep+9, 1.0e7 points, x in [-745.2, 40]. */
 JG_MATH double jg_sigmoid_f64(double x) {
-    double y = x > 40.0 ? 40.0 : x;
-    y = y < -746.0 ? -746.0 : y;
-    const jg_exp_parts_f64_t e = jg_exp_parts_f64(-y);
-    const jg_pair_f64 scale = jg_pow2_halves_f64(-e.k);
-    const jg_pair_f64 m = jg_exp_significand_f64(e);
-    const jg_pair_f64 sum = jg_sum_f64(scale.hi * scale.lo, m.hi);
-    const jg_pair_f64 d = jg_fast_sum_f64(sum.hi, sum.lo + m.lo);
-    const double q = 1.0 / d.hi;
-    const double residual = JG_FMA(-q, d.lo, jg_residual_f64(1.0, q, d.hi));
-    return JG_FMA(q, residual, q) * scale.hi * scale.lo;
+    const double y = jg_clamp_f64(x, -746.0, 40.0);
+    const double t = JG_FMA(y, 0x1.71547652b82fep+0, JG_SPLIT_F64), k = t - JG_SPLIT_F64;
+    const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, JG_FMA(k, 0x1.62e42feep-1, -y));
+    const jg_pair_f64 e = jg_exp_near_zero_f64(r), scale = jg_pow2_split_f64(t);
+    const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
+    const jg_pair_f64 terms = jg_ordered_f64(scale.hi * scale.lo, m.hi);
+    const jg_pair_f64 d = jg_fast_sum_f64(terms.hi, terms.lo);
+    const double q = 1.0 / d.hi, part = q * scale.hi;
+    const double residual = JG_FMA(-q, d.lo + m.lo, jg_residual_f64(1.0, q, d.hi));
+    const double value = JG_FMA(part, residual, part) * scale.lo;
+    return x == x ? value : x;
 }
 /* <= 1 ULP; worst 0.773 at -0x1.5ecef8p+6, every float32. */
 JG_MATH float jg_sigmoid_f32(float x) {
-    float y = x > 20.0f ? 20.0f : x;
-    y = y < -104.0f ? -104.0f : y;
-    const jg_exp_parts_f32_t e = jg_exp_parts_f32(-y);
-    const jg_pair_f32 scale = jg_pow2_halves_f32(-e.k);
-    const jg_pair_f32 m = jg_exp_significand_f32(e);
-    const jg_pair_f32 sum = jg_sum_f32(scale.hi * scale.lo, m.hi);
-    const jg_pair_f32 d = jg_fast_sum_f32(sum.hi, sum.lo + m.lo);
-    const float q = 1.0f / d.hi;
-    const float residual = JG_FMAF(-q, d.lo, jg_residual_f32(1.0f, q, d.hi));
-    return JG_FMAF(q, residual, q) * scale.hi * scale.lo;
+    const float y = jg_clamp_f32(x, -104.0f, 20.0f);
+    const float t = JG_FMAF(y, 0x1.715476p+0f, JG_SPLIT_F32), k = t - JG_SPLIT_F32;
+    const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
+    const jg_pair_f32 e = jg_exp_near_zero_f32(r), scale = jg_pow2_split_f32(t);
+    const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo);
+    const jg_pair_f32 terms = jg_ordered_f32(scale.hi * scale.lo, m.hi);
+    const jg_pair_f32 d = jg_fast_sum_f32(terms.hi, terms.lo);
+    const float q = 1.0f / d.hi, part = q * scale.hi;
+    const float residual = JG_FMAF(-q, d.lo + m.lo, jg_residual_f32(1.0f, q, d.hi));
+    const float value = JG_FMAF(part, residual, part) * scale.lo;
+    return x == x ? value : x;
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); x itself once exp(-x) is below its last bit. */
