@@ -42,7 +42,12 @@ class RBM:
         dtype = jitgraph.config.floatX
         # Hinton, A practical guide to training restricted Boltzmann machines, 2010, section 8.
         weights = 0.01 * rng.normal(size=(n_visible, n_hidden))
-        self.input, self.n_visible, self.n_hidden, self.streams = input, n_visible, n_hidden, streams
+        self.input, self.n_visible, self.n_hidden, self.streams = (
+            input,
+            n_visible,
+            n_hidden,
+            streams,
+        )
         self.W = jitgraph.shared(weights.astype(dtype), name="W")
         self.hbias = jitgraph.shared(np.zeros(n_hidden, dtype), name="hbias")
         self.vbias = jitgraph.shared(np.zeros(n_visible, dtype), name="vbias")
@@ -73,9 +78,7 @@ class RBM:
         return [pre, mean, self._coins(mean)]
 
     def _coins(self, mean: Any) -> Any:
-        return self.streams.binomial(
-            size=mean.shape, n=1, p=mean, dtype=jitgraph.config.floatX
-        )
+        return self.streams.binomial(size=mean.shape, n=1, p=mean, dtype=jitgraph.config.floatX)
 
     def gibbs_hvh(self, h: Any) -> list[Any]:
         """One step of the chain that starts from a state of the hidden units."""

@@ -115,7 +115,9 @@ def rows(x: Any) -> Any:
     return x.reshape((x.shape[0], 8, 8)).dimshuffle(1, 0, 2)
 
 
-def build_digits(name: str, hidden: int = 32, rate: float = 0.004, seed: int = 1) -> tuple[Any, Any]:
+def build_digits(
+    name: str, hidden: int = 32, rate: float = 0.004, seed: int = 1
+) -> tuple[Any, Any]:
     """The training step (examples, labels) -> cost, and (examples, labels) -> error rate."""
     rng = np.random.RandomState(seed)
     x, y = T.matrix("x"), T.ivector("y")
@@ -230,7 +232,7 @@ def learn_text(
 def main(
     cell: str = "lstm",
     epochs: int = 25,
-    text_epochs: int = 8,
+    text_epochs: int = 12,
     text: str | None = None,
     quiet: bool = False,
 ) -> tuple[float, float]:
@@ -244,6 +246,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cell", choices=sorted(CELLS), default="lstm")
     parser.add_argument("--epochs", type=int, default=25, help="on the digits")
-    parser.add_argument("--text-epochs", type=int, default=8)
+    parser.add_argument("--text-epochs", type=int, default=12)
     parser.add_argument("--text", metavar="FILE", help="another text than that of Python's help")
     main(**vars(parser.parse_args()))

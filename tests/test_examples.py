@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+TEXT = str(EXAMPLES.parent / "LICENSE")
 LN2 = math.log(2)
 
 # Bounds, each between what training gives (in parentheses) and what an untrained model gives.
@@ -22,6 +23,10 @@ LOGISTIC_ACCURACY = 0.97  # (0.994; 0.62 are benign)
 DIGITS_ACCURACY = 0.95  # (0.975 after 15 epochs; chance is 0.1)
 RECONSTRUCTION = 19.0  # nats, (17.7 after 20 epochs; 64 ln 2 = 44.4 at the start)
 XOR_LEARNT = 0.05  # nats, (below 0.01; ln 2 for no knowledge)
+RBM_RECONSTRUCTION = 26.0  # nats, (23.4 after 8 epochs; 44.6 at the start)
+RBM_PSEUDO_LIKELIHOOD = -25.0  # nats, (-21.5 after 8 epochs; -64 ln 2 = -44.4 at the start)
+RECURRENT_ACCURACY = 0.85  # (lstm 0.90, rnn 0.95 after 8 epochs; chance is 0.1)
+TEXT_BITS = 4.2  # bits, (lstm 3.9, rnn 3.7 after 4 epochs; log2 92 = 6.5 for no knowledge)
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -88,6 +93,49 @@ def test_xor(monkeypatch, capsys):
     assert sum("final cost" in line for line in out) == 5
 
 
+@pytest.mark.parametrize("persistent", [False, True], ids=["CD", "PCD"])
+def test_rbm(persistent, monkeypatch, capsys):
+    result = load("rbm", monkeypatch).main(epochs=8, persistent=persistent)
+    out = lines(capsys)
+    before, after = result.reconstruction
+    # Small weights: every mean is about 1/2.
+    assert before == pytest.approx(64 * LN2, abs=0.5)
+    assert after < RBM_RECONSTRUCTION
+    before, after = result.pseudo_likelihood
+    assert before == pytest.approx(-64 * LN2, abs=0.5)
+    assert after > RBM_PSEUDO_LIKELIHOOD
+    assert result.difference < 1e-12  # of costs around 25 nats
+    assert sum(line.startswith("epoch ") for line in out) == 8
+    watched = "pseudo-likelihood" if persistent else "reconstruction cost"
+    assert all(watched in line for line in out if line.startswith("epoch "))
+    assert out[-1].startswith("final reconstruction cross-entropy 44.")
+    # The chains have not died: the samples show different pixels black and white.
+    assert result.samples.std() > 0.2
+    assert result.samples.std(axis=(0, 1)).max() > 0.2
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_recurrent_on_digits(cell, monkeypatch, capsys):
+    accuracy = load("recurrent", monkeypatch).learn_digits(cell, epochs=8)
+    out = lines(capsys)
+    assert accuracy >= RECURRENT_ACCURACY
+    costs = [float(line.split("cost")[1].split()[0]) for line in out if line.startswith("epoch ")]
+    assert costs[0] < 2.3 and costs[-1] < 0.5 * costs[0]
+    assert out[-1] == f"final test accuracy of the {cell} on digits {accuracy:.3f}"
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_recurrent_on_text(cell, monkeypatch, capsys):
+    text = load("datasets", monkeypatch).python_topics(30_000)
+    bits = load("recurrent", monkeypatch).learn_text(cell, text, epochs=4, hidden=32)
+    out = lines(capsys)
+    assert bits < TEXT_BITS
+    written = [line for line in out if line.startswith("  | ")]
+    assert len(written) == 3 and all(len(line) >= 4 + 70 for line in written)
+    assert len(set(written)) == 3
+    assert out[-1] == f"final cost of the {cell} on text {bits:.3f} bits a character"
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -95,6 +143,8 @@ def test_xor(monkeypatch, capsys):
         ["digits_mlp.py", "--epochs", "1"],
         ["autoassociator.py", "--epochs", "1"],
         ["xor_sigmoids.py", "--epochs", "8"],
+        ["rbm.py", "--epochs", "1", "--k", "2", "--persistent", "--hidden", "16", "--seed", "3"],
+        ["recurrent.py", "--epochs", "1", "--text-epochs", "1", "--cell", "rnn", "--text", TEXT],
     ],
     ids=lambda c: c[0],
 )
@@ -133,3 +183,20 @@ def test_bounds_notice_untrained_models(monkeypatch):
 def test_bounds_notice_a_gradient_of_the_wrong_sign(monkeypatch):
     logistic = load("logistic_regression", monkeypatch)
     assert logistic.main(steps=400, rate=-0.1, quiet=True) < LOGISTIC_ACCURACY - 0.2
+
+
+def test_bounds_notice_recurrent_networks_that_learn_nothing(monkeypatch):
+    recurrent = load("recurrent", monkeypatch)
+    data = load("datasets", monkeypatch)
+    _, errors = recurrent.build_digits("lstm")
+    digits = data.digits()
+    assert 1.0 - errors(digits.x_test, digits.y_test) < RECURRENT_ACCURACY - 0.5
+    text = data.python_topics(3_000)
+    network = recurrent.Characters("rnn", len(text.alphabet), 16)
+    bits = network.measure(*recurrent.cut(text.codes, np.arange(0, 1600, 40), 40))
+    assert bits > TEXT_BITS + 1.0
+
+
+def test_a_text_that_is_too_short_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="999 characters: at least 1000"):
+        load("datasets", monkeypatch).text_of("a" * 999)

@@ -72,7 +72,7 @@ def layer(*names: str) -> tuple[str, ...]:
     return tuple(f"jitgraph.{n}" for n in names)
 
 
-FOUNDATION = layer("errors", "config", "options", "dtypes")
+FOUNDATION = layer("errors", "config", "options", "dtypes", "steps")
 GRAPH = (*FOUNDATION, *layer("graph", "op"))
 
 # place: what of jitgraph it may import besides itself
@@ -80,12 +80,13 @@ ALLOWED = {
     "jitgraph.errors": (),
     "jitgraph.dtypes": layer("config"),
     "jitgraph.config": layer("options", "errors"),
+    "jitgraph.steps": (),
     "jitgraph.graph": FOUNDATION,
     "jitgraph.op": (*FOUNDATION, *layer("graph")),
     "jitgraph.ops": GRAPH,
     "jitgraph.reference": (*GRAPH, *layer("ops")),
     "jitgraph.canonical": (*GRAPH, *layer("ops")),
-    "jitgraph.cgen": (*GRAPH, *layer("ops", "reference")),
+    "jitgraph.cgen": (*GRAPH, *layer("ops", "reference", "canonical")),
     "jitgraph.rewrite": (*GRAPH, *layer("ops", "reference", "canonical", "mode")),
     "jitgraph.runtime": (*FOUNDATION, *layer("csrc")),
 }
@@ -98,6 +99,13 @@ UPWARDS = {
     ("jitgraph.op", "jitgraph.test_values"),
     ("jitgraph.ops.decompositions", "jitgraph.tensor.diagonals"),  # gradients with tril and triu
     ("jitgraph.ops.random", "jitgraph.tensor.basic"),  # the length of a shape vector
+    ("jitgraph.ops.mrg", "jitgraph.tensor.basic"),
+    ("jitgraph.ops.random", "jitgraph.runtime.buffers"),  # large draws lie in pooled memory
+    ("jitgraph.ops.scan", "jitgraph.canonical"),  # an inner graph is told from others by its text
+    ("jitgraph.ops.scan", "jitgraph.reference"),  # and evaluated as any other
+    ("jitgraph.ops.branch", "jitgraph.reference"),
+    ("jitgraph.ops.scan_gradient", "jitgraph.gradient"),  # the gradient of the body
+    ("jitgraph.ops.scan_gradient", "jitgraph.rewrite.pipeline"),
     ("jitgraph.rewrite.special", "jitgraph.tensor.nnet.sigm"),  # hard_sigmoid as a graph
 }
 

@@ -41,6 +41,7 @@ suites:
   reductions    mean of squares, sum of a sigmoid, cross-entropy
   softmax       of rows of three lengths
   training      a step of logistic regression and of a perceptron
+  loops         scan: a recurrent network, AR(1), gradients, contrastive divergence; also in C
   overhead      calls that have next to nothing to compute
   compile       fresh processes to their first result, with empty and with warm caches
   all           everything
@@ -173,7 +174,16 @@ def _described(
     )
 
 
-_SUITES = ("sigmoid", "elementwise", "reductions", "softmax", "training", "overhead", "compile")
+_SUITES = (
+    "sigmoid",
+    "elementwise",
+    "reductions",
+    "softmax",
+    "training",
+    "loops",
+    "overhead",
+    "compile",
+)
 
 
 def _bench_arguments(bench: argparse.ArgumentParser) -> None:

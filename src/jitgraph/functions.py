@@ -313,12 +313,25 @@ def _needed_leaves(
         if isinstance(v, SharedVariable):
             shared.append(v)
             continue
-        where = f"   ({v.where})" if v.where else ""
-        raise MissingInputError(
-            f"the outputs need {describe(v)}, which is not among the inputs and has no value of "
-            f"its own: add it to the inputs, or give it a value with `givens`{where or here()}"
-        )
+        raise MissingInputError(f"the outputs need {_missing(v)}")
     return shared
+
+
+def _missing(v: Variable) -> str:
+    """What is said of a leaf without a value."""
+    where = f"   ({v.where})" if v.where else here()
+    loop = getattr(v.tag, "step_of", None)
+    if loop is not None:
+        # The default update of a draw, for one, whose size is that of a variable of the step.
+        return (
+            f"{describe(v)}, which exists in the step of {loop} only: return it from the step; or, "
+            f"if the step makes random draws, pass the updates that scan returned to the "
+            f"function, updates=updates{where}"
+        )
+    return (
+        f"{describe(v)}, which is not among the inputs and has no value of its own: add it to "
+        f"the inputs, or give it a value with `givens`{where}"
+    )
 
 
 def _check_unused(

@@ -25,7 +25,7 @@ def leaf(dtype: str, ndim: int, name: str) -> Variable:
 
 
 class RandomLoop:
-    """A loop with random operands, and a body of random elementwise functions, sums and products."""
+    """A loop with random operands, and a body of random functions, sums and products."""
 
     def __init__(self, seed: int, depth: int = 0):
         self.rng = rng = np.random.default_rng(seed)

@@ -70,7 +70,7 @@ def test_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_program_with_very_many_calls() -> None:
-    """1,500 operations, 500 of them vector functions: a fraction of the C that inlining would be."""
+    """1,500 operations, 500 of them vector functions: one copy of the function in the C."""
     v = T.vector("v")
     y = v
     values = np.linspace(-1, 1, 1000)

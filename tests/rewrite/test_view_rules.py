@@ -70,6 +70,8 @@ ints = T.imatrix("ints")
         (x.T[i], x[:, i]),
         (x.T[1:, 0], x[0, 1:]),
         (v.dimshuffle("x", 0)[0], v),
+        (Rebroadcast((False, False))(v.dimshuffle("x", 0))[-1], v),
+        (Rebroadcast((False, True))(x)[i], Rebroadcast((True,))(x[i])),
         (T.zeros((3, 4))[1], Alloc()(np.zeros(()), 4)),
         # reductions over axes of length 1
         (row.sum(axis=0), row.dimshuffle(1)),
@@ -115,6 +117,7 @@ def test_an_index_without_entries_is_nothing() -> None:
         x.reshape((x.shape[1], x.shape[0])),
         x.reshape((x.shape[0], x.shape[1], 1))[0],
         Rebroadcast((True,))(v),
+        Rebroadcast((True, False))(x)[0],  # the length of what is indexed is checked
         pick(row + row, k),
         cast(cast(x, "float32"), "float64"),
         cast(cast(x, "int32"), "float64"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from jitgraph.bench.history import VARIANTS
 from jitgraph.bench.plots import GREY, _figure, _save, _tidy
 from jitgraph.bench.report import seconds
 
@@ -31,7 +32,7 @@ def _timed(w: dict[str, Any]) -> tuple[str, list[tuple[str, float]]]:
     rows = []
     for r in w["results"]:
         if r["median_s"] is not None:
-            given = ", given result" if r["variant"] == "out" else ""
+            given = VARIANTS[r["variant"]]
             name = f"memory limit ({w['limit']})" if r["peer"] == "limit" else r["peer"] + given
             rows.append((name, r["median_s"]))
     return w["name"], rows

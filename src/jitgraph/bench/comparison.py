@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitgraph.bench import history, startup
-from jitgraph.bench.contest import Contest, figures, memory_alone
+from jitgraph.bench.contest import YARDSTICKS, Contest, figures, memory_alone
 from jitgraph.bench.crew import crew
 from jitgraph.bench.measure import Progress, available_memory
 from jitgraph.bench.peers.worker import PEERS
@@ -25,7 +25,7 @@ from jitgraph.inspect import CommandError
 ALL = (*SUITES, "compile")
 # Suites that also run in float32 unless a dtype is asked for.
 BOTH_DTYPES = ("sigmoid", "softmax")
-NAMES = tuple(n for n in PEERS if n not in ("limit", "jitgraph"))
+NAMES = tuple(n for n in PEERS if n not in ("jitgraph", *YARDSTICKS))
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,10 @@ def _contests(
 ) -> list[Verdict]:
     found: list[Verdict] = []
     progress("importing peers")
-    with crew(["limit", "jitgraph", *chosen], settings.pythons, threads) as peers:
+    own = [n for n in YARDSTICKS if n == "limit" or "loops" in settings.suites]
+    with crew([*own, "jitgraph", *chosen], settings.pythons, threads) as peers:
         for name, peer in peers.items():
-            if name in ("limit", "jitgraph") and peer.missing:
+            if name in (*own, "jitgraph") and peer.missing:
                 raise CommandError(f"{name}: {peer.missing}", status=1)
             if name != "limit":
                 report["peers"][name] = {"version": peer.version, "missing": peer.missing}

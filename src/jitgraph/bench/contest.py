@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitgraph.bench.crew import Peer, PeerLostError, settle
+from jitgraph.bench.peers.loops import GRADIENT
 from jitgraph.bench.peers.workloads import Workload
 
 VARIANTS = ("default", "out")
-ONE_VARIANT = ("reductions", "training", "overhead")  # groups without a large result to be given
+# Groups without a large result to be given, or where it costs nothing beside the loop.
+ONE_VARIANT = ("reductions", "training", "loops", "overhead")
+YARDSTICKS = ("limit", "C", "C libmvec")  # written by hand for the comparison: not rivals
 BASE = 300 << 20  # bytes of a process that has imported its library, about
 SHARE = 0.8  # of the available memory that all processes together may take
 
@@ -65,7 +68,7 @@ class Outcome:
         others = [
             r
             for r in self.results
-            if r.variant == variant and r.seconds and r.peer not in ("jitgraph", "limit")
+            if r.variant == variant and r.seconds and r.peer not in ("jitgraph", *YARDSTICKS)
         ]
         return min(others, key=lambda r: r.median, default=None)
 
@@ -85,6 +88,13 @@ def memory_together(w: Workload, processes: int) -> int:
     # Held: the inputs and the array for results that are given, or the pool's block.
     held = w.bytes_in + w.bytes_out + BASE
     return processes * held + w.bytes_in + w.bytes_out + w.scratch * w.elements * w.itemsize
+
+
+def variants(w: Workload) -> tuple[str, ...]:
+    """What is timed of a workload: of the gradient of a loop its forward pass as well."""
+    if w.program.endswith(GRADIENT):
+        return ("default", "forward")
+    return VARIANTS[: 1 if w.group in ONE_VARIANT else 2]
 
 
 # --- turns ---------------------------------------------------------------------------------------
@@ -123,7 +133,7 @@ class Contest:
 
     def _prepare(self, peer: Peer, w: Workload, keep: bool) -> list[Result]:
         found = []
-        for variant in VARIANTS[: 1 if w.group in ONE_VARIANT else 2]:
+        for variant in variants(w):
             result = Result(peer.name, variant)
             self.progress(f"{w.name}: {peer.name} compiles and is checked")
             try:
@@ -177,7 +187,7 @@ class Contest:
 def figures(outcome: Outcome) -> dict[str, Any]:
     """An outcome in a JSON form. Times are seconds per call."""
     w = outcome.workload
-    limit, mine = outcome.result("limit"), outcome.result("jitgraph")
+    limit = outcome.result("limit")
     return {
         "name": w.name,
         "group": w.group,
@@ -189,7 +199,14 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "limit_s": limit.median if limit else None,
         "together": outcome.together,
         "results": [
-            _result(r, w, limit, mine) for r in outcome.results if w.limit or r.peer != "limit"
+            _result(
+                r,
+                w,
+                limit,
+                outcome.result("jitgraph", "forward" if r.variant == "forward" else "default"),
+            )
+            for r in outcome.results
+            if r.peer not in YARDSTICKS or not r.problem.startswith("unsupported")
         ],
     }
 

@@ -29,7 +29,7 @@ entry = importlib.import_module("jitgraph_peers." + sys.argv.pop(1))
 entry.main(sys.argv[1:])
 """
 FOLDER = str(Path(__file__).with_name("peers"))
-OWN = ("limit", "jitgraph")  # need this very package
+OWN = ("limit", "jitgraph", "C", "C libmvec")  # need this very package
 START_LIMIT = 120.0  # seconds for a peer to be imported
 
 

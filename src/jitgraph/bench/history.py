@@ -14,6 +14,7 @@ from typing import Any
 
 from jitgraph.inspect import CommandError
 
+VARIANTS = {"default": "", "out": ", given result", "forward": ", forward pass"}
 CHANGED = 0.05  # a ratio that moved by less is not marked
 
 
@@ -118,7 +119,7 @@ def _figures(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for w in report["workloads"]:
         for r in w["results"]:
             if r["peer"] == "jitgraph" and r["median_s"] is not None:
-                name = w["name"] if r["variant"] == "default" else f"{w['name']}, given result"
+                name = w["name"] + VARIANTS[r["variant"]]
                 found[name] = {"seconds": r["median_s"], "ratio": r["ratio_to_limit"]}
     for s in report.get("starts", []):
         if s["peer"] == "jitgraph" and s["median_s"] is not None:

@@ -80,6 +80,7 @@ def _table(rows: list[list[str]], left: int = 1) -> list[str]:
 
 
 _NAMES = {"limit": "memory limit"}
+_VARIANTS = {"default": "new", "out": "given", "forward": "forward pass"}
 
 
 def _workload(w: dict[str, Any]) -> list[str]:
@@ -94,7 +95,7 @@ def _workload(w: dict[str, Any]) -> list[str]:
         rows.append(
             [
                 f"  {name}",
-                "new" if r["variant"] == "default" else "given",
+                _VARIANTS[r["variant"]],
                 seconds(r["median_s"]),
                 f"{r['mad_s'] / r['median_s']:.0%}",
                 "" if r["gb_per_s"] is None else f"{r['gb_per_s']:.1f}",
@@ -165,6 +166,12 @@ def _explanation(report: dict[str, Any]) -> list[str]:
             "Result new: the plain call, which returns a new array. Result given: into an array "
             "that exists, where the peer can. Each result was compared with NumPy's before."
         )
+        if any(w["group"] == "loops" for w in report["workloads"]):
+            text.append(
+                "C: the loop written by hand, into memory that is there already, compiled with -O3 "
+                "-march=native; libmvec: with the vector library's tanh. cd15: draws of the "
+                "peer's own, which are compared in distribution."
+            )
         if not all(w["together"] for w in report["workloads"]):
             text.append(
                 "Where the inputs of all processes do not fit into memory together, each process "

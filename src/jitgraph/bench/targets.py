@@ -1,7 +1,8 @@
 """What jitgraph is to reach, and whether a run shows it.
 
-Ratios of one run only: time over that of the memory limit (lower is better), or the time of the
-fastest peer over jitgraph's (higher is better).
+Ratios of one run only: time over that of the memory limit, of a loop written by hand in C or of the
+own forward pass (lower is better), or the time of the fastest peer over jitgraph's (higher is
+better).
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ OUT: dict[str, tuple[float, float | None]] = {
     "ultra_fast_sigmoid": (1.0, None),
     "softmax": (1.2, None),
 }
+# program -> time over that of the loop written by hand in C, whichever of the two is faster
+WRITTEN_BY_HAND: dict[str, tuple[float, float | None]] = {"rnn": (2.0, 1.2), "ar1": (1.5, 1.1)}
+OVER_FORWARD = (4.0, 3.0)  # time of the gradient of a loop over that of its forward pass
+# program -> times faster than the best of those that compile loops
+LOOP_PEERS: dict[str, tuple[float, float | None]] = {
+    "rnn": (1.0, None),
+    "ar1": (1.0, None),
+    "cd15": (1.0, None),
+}
+LOOP_COMPILERS = ("numba", "JAX", "PyTensor", "PyTensor C")
 ONE_THREAD = 1.3  # times faster than the best peer, where memory does not limit both
 AT_LIMIT = 1.15  # a time this close to the limit is limited by memory
 CALL_SECONDS = 1.5e-6  # of programs in the suite overhead; the aim is NumPy's own expression
@@ -87,6 +98,8 @@ def verdicts(outcome: Outcome, threads: int) -> list[Verdict]:
         numpy = outcome.result("NumPy")
         aim = numpy.median if numpy else None
         return [Verdict(w.name, "seconds a call", mine.median, CALL_SECONDS, aim, True)]
+    if w.group == "loops":
+        return _loop(outcome, mine.median)
     if threads == 1 and w.limit:
         return _one_thread(outcome, mine.median)
     found = []
@@ -115,6 +128,27 @@ def _given_result(outcome: Outcome, default: float) -> list[Verdict]:
     ratio = best.median / (mine.median if mine is not None else default)
     what = "times the speed of the best, given"
     return [Verdict(w.name, what, ratio, must, aim, False, note)]
+
+
+def _loop(outcome: Outcome, mine: float) -> list[Verdict]:
+    w, found = outcome.workload, []
+    by_hand = [r for r in map(outcome.result, ("C", "C libmvec")) if r is not None]
+    if by_hand and w.program in WRITTEN_BY_HAND:
+        must, aim = WRITTEN_BY_HAND[w.program]
+        best = min(by_hand, key=lambda r: r.median)
+        ratio = mine / best.median
+        found.append(Verdict(w.name, "times the loop in C", ratio, must, aim, True, best.peer))
+    rivals = [r for r in map(outcome.result, LOOP_COMPILERS) if r is not None]
+    if rivals and w.program in LOOP_PEERS:
+        must, aim = LOOP_PEERS[w.program]
+        best = min(rivals, key=lambda r: r.median)
+        what, ratio = "times the speed of the best", best.median / mine
+        found.append(Verdict(w.name, what, ratio, must, aim, False, best.peer))
+    forward = outcome.result("jitgraph", "forward")
+    if forward is not None:
+        ratio = mine / forward.median
+        found.append(Verdict(w.name, "times the forward pass", ratio, *OVER_FORWARD, True))
+    return found
 
 
 def _one_thread(outcome: Outcome, mine: float) -> list[Verdict]:

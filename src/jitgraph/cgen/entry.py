@@ -179,6 +179,16 @@ class EntryEmitter:
     def _pointer(self, b: Buffer) -> str:
         return f"jg_table({b.name}_{self.number})" if b.kind == "const" else b.name
 
+    def _statements(self, kernel: Kernel) -> None:
+        emitter = Emitter(kernel)
+        for text in kernel.comment[:1]:
+            emitter.line(0, f"/* {text} */")
+        emitter.line(0, "{")
+        emitter.block(kernel.body, 1)
+        emitter.line(0, "}")
+        for line in emitter.lines:
+            self.out(line)
+
     def _call(self, kernel: Kernel) -> None:
         if self._in_place(kernel):
             self._statements(kernel)
@@ -517,16 +527,6 @@ class BodyEmitter(EntryEmitter):
             and all(not isinstance(s, (For, Blocks)) for s in kernel.body)
             and all(b.kind not in ("const", "wide") for b in kernel.buffers)
         )
-
-    def _statements(self, kernel: Kernel) -> None:
-        emitter = Emitter(kernel)
-        for text in kernel.comment[:1]:
-            emitter.line(0, f"/* {text} */")
-        emitter.line(0, "{")
-        emitter.block(kernel.body, 1)
-        emitter.line(0, "}")
-        for line in emitter.lines:
-            self.out(line)
 
     def hoisted_lengths(self, checks: bool = True) -> None:
         """Before the loop: what no step changes."""

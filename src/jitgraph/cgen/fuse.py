@@ -223,13 +223,13 @@ def materialised(
             result.update(v.owner.inputs[0] for v in node.inputs if _is_transpose(v) and v.owner)
         if (routine := routine_of(node)) is not None:
             result.update(node.inputs[k] for k in routine_inputs(routine[1]))
-            made = node.outputs[k] if (k := drawn(node)) is not None else None
-            in_loop = made is not None and made not in result and node not in unfused
-            if in_loop and fusion and _is_streamed(made, readers.get(made, ())):
-                result.update(v for v in node.outputs if v is not made)
-                cost[made] = 16
-            else:
-                result.update(node.outputs)
+            stored = set(node.outputs)
+            if fusion and node not in unfused and (k := drawn(node)) is not None:
+                made = node.outputs[k]
+                if made not in result and _is_streamed(made, readers.get(made, ())):
+                    stored.discard(made)
+                    cost[made] = 16
+            result |= stored
         if isinstance(op, Scan):
             result.update(p.base for parts in operands_of(node, inside)[1:] for p in parts)
         for v in node.inputs:

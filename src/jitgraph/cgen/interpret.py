@@ -41,8 +41,8 @@ from jitgraph.cgen.plan import Plan
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Constant, Variable
 from jitgraph.ops.elementwise import Elementwise, cast_array
-from jitgraph.ops.scan import run_loop
 from jitgraph.reference import evaluate
+from jitgraph.steps import run_loop
 
 Array = np.ndarray
 _COMBINE = {

@@ -258,7 +258,7 @@ class Kernel:
 
     `split`: how its outermost loop may be divided among threads: "rows" (iterations are
     independent), "chunks" (each chunk leaves a partial result, folded afterwards in order),
-    "bands" (the same, where partial results are arrays), or "" (not at all). `work` is the number of elements of one outermost iteration.
+    "bands" (the same, where partial results are arrays), or "" (not at all).
     """
 
     name: str

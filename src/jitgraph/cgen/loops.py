@@ -374,11 +374,11 @@ class LoopEmitter:
         for k, kept in enumerate(op.traces):
             trace = self._trace(k)
             if trace is not None:
-                size = poly_text(_product(trace.dims[1:]))
+                row = _grouped(_product(trace.dims[1:]))
                 item = dtypes.NUMPY[trace.dtype].itemsize
-                start = "" if kept.reversed else f" + {self.t}*({size})"
+                start = "" if kept.reversed else f" + {self.t}*{row}"
                 self.outer.out(
-                    f"__builtin_memset({trace.name}{start}, 0, {item} * {rest} * ({size}));"
+                    f"__builtin_memset({trace.name}{start}, 0, {item} * {rest} * {row});"
                 )
 
 

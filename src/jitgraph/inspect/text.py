@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jitgraph.callable import Function
-from jitgraph.cgen.fuse import Cluster, LabelCheck, Loop, Product, Root, Routine, Stage
+from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Root, Routine, Stage
 from jitgraph.cgen.lengths import Length, Symbol
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Apply, TensorType, Variable, format_origin
@@ -148,6 +148,14 @@ def _item(segment: Segment, number: int) -> dict[str, Any]:
             "where": format_origin(item.node.origins),
             "why": [f"the op is a function of {item.header}"],
         }
+    if isinstance(item, Choice):
+        return {
+            "kind": "ifelse",
+            "computes": item.node.op.name,
+            "where": format_origin(item.node.origins),
+            "items": [_item(body, k) for body in item.bodies for k in range(len(body.items))],
+            "why": ["only the branch that is taken is computed"],
+        }
     if isinstance(item, Loop):
         body = item.body
         return {
@@ -270,8 +278,8 @@ def _step_lines(number: int, step: dict[str, Any]) -> list[str]:
 
 
 def _item_lines(item: dict[str, Any]) -> list[str]:
-    if item["kind"] == "scan":
-        lines = [f"scan: {item['computes']}{_where(item)}"]
+    if item["kind"] in ("scan", "ifelse"):
+        lines = [f"{item['kind']}: {item['computes']}{_where(item)}"]
         for position, inner in enumerate(item["items"]):
             first, *rest = _item_lines(inner)
             lines += [f"  .{position}  {first}", *(f"      {line}" for line in rest)]

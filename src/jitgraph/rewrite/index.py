@@ -12,7 +12,14 @@ from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, IncSubtensor, Subtensor
 from jitgraph.ops.nnet import LogSoftmax, Pick, logsoftmax_pick
-from jitgraph.ops.shape import Alloc, DimShuffle, dimshuffle, known_int
+from jitgraph.ops.shape import (
+    Alloc,
+    DimShuffle,
+    Rebroadcast,
+    dimshuffle,
+    known_int,
+    restrict_pattern,
+)
 from jitgraph.ops.values import constant
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 from jitgraph.rewrite.shapes import as_length
@@ -174,6 +181,20 @@ def _part_of_operand(v: Variable, entries: Sequence[Any], marks: Sequence[bool])
     return take(v, mine)
 
 
+@rule_function("rebroadcast(x)[i] -> rebroadcast(x[i])", Subtensor, tags=VIEWS)
+def index_of_rebroadcast(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """Where the index takes none of the axes of which the rebroadcast checks the length."""
+    inner = made_by(node.inputs[0], Rebroadcast)
+    if inner is None:
+        return None
+    (x,) = inner.inputs
+    entries = entries_of(node)
+    marks = zip(inner.op.pattern, x.type.broadcastable, entries, strict=True)
+    if any(new and not known and not is_whole(e) for new, known, e in marks):
+        return None
+    return restrict_pattern(take(x, entries), node.outputs[0].type.broadcastable)
+
+
 @rule_function("dimshuffle(x)[i] -> dimshuffle(x[i])", Subtensor, tags=VIEWS)
 def index_of_dimshuffle(node: Apply, _rewriter: Rewriter) -> Variable | None:
     inner = made_by(node.inputs[0], DimShuffle)
@@ -323,6 +344,7 @@ def fuse_logsoftmax_pick(node: Apply, _rewriter: Rewriter) -> Variable | None:
 RULES: list[Rule] = [
     useless_index,
     merge_indices,
+    index_of_rebroadcast,
     index_of_dimshuffle,
     index_of_alloc,
     fuse_logsoftmax_pick,

@@ -31,7 +31,7 @@ from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, Subtensor
 from jitgraph.ops.nnet import Pick
 from jitgraph.ops.scalar import FUNCTIONS
-from jitgraph.ops.shape import Alloc, DimShuffle, Reshape
+from jitgraph.ops.shape import Alloc, DimShuffle, Rebroadcast, Reshape
 from jitgraph.ops.values import constant
 from jitgraph.rewrite.engine import Key, Rewriter, Rule, made_of
 
@@ -39,7 +39,7 @@ CAST_NAMES = frozenset(op.scalar_name for op in CASTS.values())
 # What a constant is recognised behind.
 SHOWS_CONSTANT: frozenset[Key] = CAST_NAMES | {"constant", "second", DimShuffle, Alloc, Reshape}
 # Behind these, too, an elementwise function of one operand is found: f(x)[i] = f(x[i]).
-PARTS = (Reshape, Subtensor, AdvancedSubtensor, Pick)
+PARTS = (Reshape, Rebroadcast, Subtensor, AdvancedSubtensor, Pick)
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "and_", "or_", "xor", "eq", "neq"})
 
 
@@ -262,12 +262,16 @@ def _exposed(v: Variable, op: Key, arity: int, rewriter: Rewriter) -> Apply | No
     if not isinstance(op, str):
         return None
     hidden = node.inputs[0].owner if node.inputs else None
-    if hidden is None or node.inputs[0] in rewriter.keep or not _is_a(hidden, op):
+    if hidden is None or node.inputs[0] in rewriter.keep:
         return None
     if isinstance(node.op, Elementwise):
         widens = node.op.scalar_name == "cast{float64}" and node.inputs[0].type.dtype == "float32"
-        return hidden if widens else None
+        return hidden if widens and _is_a(hidden, op) else None
     if isinstance(node.op, DimShuffle) or (isinstance(node.op, PARTS) and arity == 1):
+        if not _is_a(hidden, op):  # or behind one more view
+            is_view = isinstance(hidden.op, (DimShuffle, *PARTS))
+            inner = _exposed(node.inputs[0], op, arity, rewriter) if is_view else None
+            return None if inner is None else through_view(node, inner, rewriter)
         return through_view(node, hidden, rewriter)
     return None
 

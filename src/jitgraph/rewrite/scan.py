@@ -135,6 +135,7 @@ def before_gradient(
     work = Work({STABLE}, table, {}, [], RuleSet(()))
 
     def normalise(values: Sequence[Variable]) -> list[Variable]:
-        return Rewriter((stable,), table).run(values)
+        # The values may be traces themselves: of loops inside.
+        return Rewriter((stable,), table).run(reveal(values, work, normalise))
 
     return reveal(outputs, work, normalise, keep)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.ops.scan import LoopForm, run_loop
 from jitgraph.runtime.program import Program, PythonStep
+from jitgraph.steps import LoopForm, run_loop
 
 
 class LoopStep(PythonStep):

@@ -172,6 +172,8 @@ class _Loop:
 
     def _called(self, fn: Callable[..., Any]) -> Returned:
         self.since = age(TensorType("int64", ()).make_variable())
+        for v in self.inner:
+            v.tag.__dict__["step_of"] = self.title  # for the error when it is used outside
         step = parse_returned(fn(*self.inner, *self.given), self.title)
         if not self.infos:
             self.infos = [None] * len(step.outputs)

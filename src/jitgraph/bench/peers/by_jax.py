@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from . import loops
 from . import workloads as wl
 from .case import Case, UnsupportedError
 
@@ -60,10 +61,73 @@ def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
         raise UnsupportedError("JAX cannot write into a given array")
     # Copied into the device, as the arrays of a program that uses JAX are; freed with the case.
     values = [jax.device_put(v) for v in inputs.values()]
+    if w.group == "loops":
+        return _loop(w, values)
     if w.out is None:
         return _step(w, values)
     f = jax.jit(FUNCTIONS[w.program])
     return Case(lambda: f(*values).block_until_ready())
+
+
+def _rnn(x: Any, h0: Any, W: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = jnp.tanh(W @ h + x)
+        return h, h
+
+    return jax.lax.scan(step, h0, x)[1]
+
+
+def _ar1(e: Any, y0: Any, a: Any) -> Any:
+    def step(y: Any, e: Any) -> Any:
+        y = a * y + e
+        return y, y
+
+    return jax.lax.scan(step, y0, e)[1]
+
+
+def machine_step(W: Any, c: Any, b: Any, key: Any, x: Any) -> Any:
+    """New W, c, b and key of a Boltzmann machine."""
+
+    def coins(key: Any, z: Any) -> Any:
+        return jax.random.bernoulli(key, jax.nn.sigmoid(z)).astype(x.dtype)
+
+    def gibbs(h: Any, key: Any) -> Any:
+        down, up = jax.random.split(key)
+        v = coins(down, h @ W.T + b)
+        return coins(up, v @ W + c), v
+
+    def cost(state: Any, v: Any) -> Any:
+        W, c, b = state
+
+        def free_energy(v: Any) -> Any:
+            return -jax.nn.softplus(v @ W + c).sum(1) - v @ b
+
+        return free_energy(x).mean() - free_energy(v).mean()
+
+    key, first, *keys = jax.random.split(key, 2 + loops.CD_STEPS)
+    _, v = jax.lax.scan(gibbs, coins(first, x @ W + c), jnp.stack(keys))
+    slopes = jax.grad(cost)((W, c, b), v[-1])
+    return *(p - loops.RATE * g for p, g in zip((W, c, b), slopes)), key  # noqa: B905
+
+
+def _loop(w: wl.Workload, values: list[Any]) -> Case:
+    if w.program == "cd15":
+        state = [*(jax.device_put(p) for p in wl.parameters(w)), jax.random.PRNGKey(1)]
+        step = jax.jit(machine_step)
+
+        def call() -> Any:
+            state[:] = jax.block_until_ready(step(*state, *values))
+            return state
+
+        return Case(call, lambda _: [np.asarray(p) for p in state[:3]])
+    trace = _rnn if w.program.startswith("rnn") else _ar1
+    if not w.program.endswith(loops.GRADIENT):
+        f = jax.jit(trace)
+        return Case(lambda: f(*values).block_until_ready())
+    slope = jax.jit(jax.grad(lambda *v: (trace(*v) ** 2).sum(), argnums=(0, 1, 2)))
+    return Case(
+        lambda: jax.block_until_ready(slope(*values)), lambda found: [np.asarray(g) for g in found]
+    )
 
 
 def logistic_step(w: Any, b: Any, x: Any, y: Any) -> Any:

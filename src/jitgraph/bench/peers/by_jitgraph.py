@@ -9,7 +9,9 @@ import numpy as np
 
 import jitgraph
 import jitgraph.tensor as T
+from jitgraph.random import PhiloxStreams
 
+from . import loops
 from . import workloads as wl
 from .case import Case, UnsupportedError
 
@@ -52,6 +54,8 @@ def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
     """The case of a workload; variant "out": into an array that exists."""
     symbols = [T.TensorType(str(v.dtype), (False,) * v.ndim)(k) for k, v in inputs.items()]
     values = list(inputs.values())
+    if w.group == "loops":
+        return _loop(w, symbols, values)
     if w.out is None:
         return _step(w, symbols, values)
     f = jitgraph.function(symbols, FUNCTIONS[w.program](*symbols))
@@ -105,6 +109,58 @@ def _step(w: wl.Workload, symbols: list[Any], values: list[Any]) -> Case:
     x, y = symbols
     f, shared = build(x, y, wl.parameters(w))
     return Case(lambda: f(*values), lambda _: [np.asarray(s.get_value()) for s in shared])
+
+
+def trace(program: str, symbols: list[Any], n_steps: Any = None) -> Any:
+    """All states of a loop: of rnn from (x, h0, W), of ar1 from (e, y0, a)."""
+    rows, start, factor = symbols
+
+    def rnn(x: Any, h: Any, W: Any) -> Any:
+        return T.tanh(T.dot(W, h) + x)
+
+    def ar1(e: Any, y: Any, a: Any) -> Any:
+        return a * y + e
+
+    step = rnn if program.startswith("rnn") else ar1
+    states, _ = jitgraph.scan(step, rows, start, factor, n_steps)
+    return states
+
+
+def machine_function(x: Any, first: list[np.ndarray], streams: Any) -> tuple[Any, list[Any]]:
+    """The training function of a Boltzmann machine, and its shared W, c, b."""
+    W, c, b = shared = [jitgraph.shared(p) for p in first]
+
+    def free_energy(v: Any) -> Any:
+        return -T.nnet.softplus(T.dot(v, W) + c).sum(axis=1) - T.dot(v, b)
+
+    def coins(z: Any) -> Any:
+        return streams.binomial(size=z.shape, n=1, p=T.nnet.sigmoid(z), dtype=x.dtype)
+
+    def gibbs(h: Any) -> list[Any]:
+        v = coins(T.dot(h, W.T) + b)
+        return [v, coins(T.dot(v, W) + c)]
+
+    start = coins(T.dot(x, W) + c)
+    (v, _), updates = jitgraph.scan(gibbs, outputs_info=[None, start], n_steps=loops.CD_STEPS)
+    end = v[-1]
+    cost = free_energy(x).mean() - free_energy(end).mean()
+    slopes = T.grad(cost, shared, consider_constant=[end])
+    rate = np.asarray(loops.RATE, x.dtype)
+    for p, g in zip(shared, slopes, strict=True):
+        updates[p] = p - rate * g
+    return jitgraph.function([x], [], updates=updates), shared
+
+
+def _loop(w: wl.Workload, symbols: list[Any], values: list[Any]) -> Case:
+    if w.program == "cd15":
+        f, shared = machine_function(symbols[0], wl.parameters(w), PhiloxStreams(1))
+        return Case(lambda: f(*values), lambda _: [np.asarray(s.get_value()) for s in shared])
+    states: Any = trace(w.program, symbols)
+    if not w.program.endswith(loops.GRADIENT):
+        f = jitgraph.function(symbols, states)
+        return Case(lambda: f(*values))
+    f = jitgraph.function(symbols, T.grad((states**2).sum(), symbols))
+    return Case(lambda: f(*values), lambda found: [np.asarray(g) for g in found])
 
 
 def release() -> None:

@@ -69,6 +69,8 @@ def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
     values = list(inputs.values())
     if w.program in ("logistic_step", "mlp_step"):
         return _step(w, inputs)
+    if w.group == "loops":
+        return _loop(w, values)
     if w.group == "overhead":
         formula = by_numpy.FUNCTIONS[w.program]
         compiled = njit(formula)
@@ -86,6 +88,32 @@ def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
         out = np.zeros(w.out or (), w.dtype)
         return Case(lambda: into(*values, out))
     return Case(_fresh(into, values))
+
+
+def _rnn() -> Any:
+    # Sums of products in any order, or they would not be vector instructions.
+    @njit(fastmath={"reassoc", "contract"})
+    def rnn(x: Any, h0: Any, W: Any) -> Any:
+        states = np.empty_like(x)
+        h = h0
+        for t in range(x.shape[0]):
+            for i in range(h.size):
+                z = x[t, i]
+                for j in range(h.size):
+                    z += W[i, j] * h[j]
+                states[t, i] = math.tanh(z)
+            h = states[t]
+        return states
+
+    return rnn
+
+
+def _loop(w: wl.Workload, values: list[Any]) -> Case:
+    if w.program not in ("rnn", "ar1"):
+        raise UnsupportedError("no gradients")
+    function = _rnn() if w.program == "rnn" else njit(by_numpy.ar1)
+    values = [v[()] for v in values]  # scalars, not 0-d arrays
+    return Case(lambda: function(*values))
 
 
 def _fresh(into: Any, values: list[Any]) -> Callable[[], Any]:

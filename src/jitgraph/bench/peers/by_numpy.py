@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import loops
 from . import workloads as wl
 from .case import Case, UnsupportedError
 
@@ -61,6 +62,8 @@ UFUNCS = ("exp", "tanh", "log", "log1p")
 def make(w: wl.Workload, inputs: wl.Inputs, variant: str) -> Case:
     """The case of a workload; variant "out": into an array that exists."""
     values = list(inputs.values())
+    if w.group == "loops":
+        return _loop(w, values)
     if w.program in ("logistic_step", "mlp_step"):
         return _step(w, inputs)
     function = _erf() if w.program == "erf" else FUNCTIONS[w.program]
@@ -82,6 +85,78 @@ def _step(w: wl.Workload, inputs: wl.Inputs) -> Case:
         return result
 
     return Case(call, lambda _: list(state))
+
+
+def rnn(x: Any, h0: Any, W: Any) -> Any:
+    """All h."""
+    states = np.empty_like(x)
+    h = h0
+    for t in range(len(x)):
+        h = np.tanh(W @ h + x[t])
+        states[t] = h
+    return states
+
+
+def rnn_gradient(x: Any, h0: Any, W: Any) -> Any:
+    """By hand."""
+    h = rnn(x, h0, W)
+    dx = np.empty_like(x)
+    dW = np.zeros_like(W)
+    back = np.zeros_like(h0)
+    for k in range(len(x)):
+        t = len(x) - 1 - k
+        d = (2 * h[t] + back) * (1 - h[t] * h[t])
+        dx[t] = d
+        dW += np.outer(d, h[t - 1] if t > 0 else h0)
+        back = W.T @ d
+    return dx, back, dW
+
+
+def ar1(e: Any, y0: Any, a: Any) -> Any:
+    """All y."""
+    states = np.empty_like(e)
+    y = y0
+    for t in range(len(e)):
+        y = a * y + e[t]
+        states[t] = y
+    return states
+
+
+def ar1_gradient(e: Any, y0: Any, a: Any) -> Any:
+    """By hand."""
+    y = ar1(e, y0, a)
+    de = np.empty_like(e)
+    d, da = 0 * a, 0 * a
+    for k in range(len(e)):
+        t = len(e) - 1 - k
+        d = 2 * y[t] + a * d
+        de[t] = d
+        da += d * (y[t - 1] if t > 0 else y0)
+    return de, a * d, da
+
+
+LOOPS = {"rnn": rnn, "rnn_gradient": rnn_gradient, "ar1": ar1, "ar1_gradient": ar1_gradient}
+
+
+def _loop(w: wl.Workload, values: list[Any]) -> Case:
+    if w.program == "cd15":
+        (x,) = values
+        state, rng = wl.parameters(w), np.random.default_rng(1)
+
+        def step() -> Any:
+            slopes = loops.contrast(x, loops.gibbs(x, state, loops.CD_STEPS, rng), state)
+            state[:] = [p - loops.RATE * g for p, g in zip(state, slopes)]  # noqa: B905
+            return state
+
+        return Case(step, list)
+    function = LOOPS[w.program]
+    values = [v[()] for v in values]  # scalars, not 0-d arrays
+    return Case(lambda: function(*values), as_list)
+
+
+def as_list(found: Any) -> list[Any]:
+    """The arrays of a result or of several."""
+    return [np.asarray(f) for f in (found if isinstance(found, tuple) else (found,))]
 
 
 def logistic_step(w: Any, b: Any, x: Any, y: Any) -> Any:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from pytensor.tensor.random.utils import RandomStream
 
+from . import loops
 from . import workloads as wl
 from .case import Case, UnsupportedError
 
@@ -44,6 +46,8 @@ def make(w: wl.Workload, inputs: wl.Inputs, variant: str, mode: Any = None) -> C
     """The case of a workload; variant "out": the function keeps its result's memory."""
     symbols = [pt.tensor(k, dtype=str(v.dtype), shape=(None,) * v.ndim) for k, v in inputs.items()]
     values = list(inputs.values())
+    if w.group == "loops":
+        return _loop(w, symbols, values, mode)
     if w.out is None:
         return _step(w, symbols, values, mode)
     if w.program not in FUNCTIONS:
@@ -91,6 +95,52 @@ def _trainer(
     pairs = zip(shared, gradients)  # noqa: B905  Python 3.9
     updates = [(p, p - np.asarray(rate, p.dtype) * g) for p, g in pairs]
     return pytensor.function(inputs, outputs, updates=updates, mode=mode)
+
+
+def machine_function(x: Any, first: list[np.ndarray], mode: Any) -> tuple[Any, list[Any]]:
+    """The training function of a Boltzmann machine, and its shared W, c, b."""
+    W, c, b = shared = [pytensor.shared(p) for p in first]
+    streams = RandomStream(1)
+
+    def free_energy(v: Any) -> Any:
+        return -pt.softplus(pt.dot(v, W) + c).sum(axis=1) - pt.dot(v, b)
+
+    def coins(z: Any) -> Any:
+        return pt.cast(streams.bernoulli(pt.sigmoid(z)), x.dtype)
+
+    def gibbs(h: Any) -> list[Any]:
+        v = coins(pt.dot(h, W.T) + b)
+        return [v, coins(pt.dot(v, W) + c)]
+
+    start = coins(pt.dot(x, W) + c)
+    (v, _), updates = pytensor.scan(gibbs, outputs_info=[None, start], n_steps=loops.CD_STEPS)
+    end = v[-1]
+    cost = free_energy(x).mean() - free_energy(end).mean()
+    slopes = pt.grad(cost, shared, consider_constant=[end])
+    rate = np.asarray(loops.RATE, x.dtype)
+    changes = {p: p - rate * g for p, g in zip(shared, slopes)}  # noqa: B905
+    return pytensor.function([x], [], updates={**updates, **changes}, mode=mode), shared
+
+
+def _loop(w: wl.Workload, symbols: list[Any], values: list[Any], mode: Any) -> Case:
+    if w.program == "cd15":
+        f, shared = machine_function(symbols[0], wl.parameters(w), mode)
+        return Case(lambda: f(*values), lambda _: [np.asarray(s.get_value()) for s in shared])
+
+    def rnn(x: Any, h: Any, W: Any) -> Any:
+        return pt.tanh(pt.dot(W, h) + x)
+
+    def ar1(e: Any, y: Any, a: Any) -> Any:
+        return a * y + e
+
+    step = rnn if w.program.startswith("rnn") else ar1
+    rows, start, factor = symbols
+    states, _ = pytensor.scan(step, rows, start, factor)
+    if not w.program.endswith(loops.GRADIENT):
+        f = pytensor.function(symbols, states, mode=mode)
+        return Case(lambda: f(*values))
+    f = pytensor.function(symbols, pt.grad((states**2).sum(), symbols), mode=mode)
+    return Case(lambda: f(*values), lambda found: [np.asarray(g) for g in found])
 
 
 def _step(w: wl.Workload, symbols: list[Any], values: list[Any], mode: Any) -> Case:

@@ -67,6 +67,8 @@ INTO: dict[str, Any] = {
 def make(w: wl.Workload, inputs: wl.Inputs, variant: str, compiled: bool = False) -> Case:
     """The case of a workload; variant "out": into a tensor that exists."""
     values = [torch.from_numpy(v) for v in inputs.values()]
+    if w.group == "loops":
+        raise UnsupportedError("no loop that is compiled as one")
     if w.out is None:
         return _step(w, values, compiled)
     function = FUNCTIONS[w.program]

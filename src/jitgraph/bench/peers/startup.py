@@ -171,7 +171,6 @@ def by_pytensor_c(program: str) -> Any:
 
 def by_numba(program: str) -> Any:
     """numba has no gradients; the step is written by hand."""
-    import numpy as np
     from numba import njit
 
     from . import by_numpy as formulas
@@ -184,10 +183,24 @@ def by_numba(program: str) -> Any:
     if program == "mlp":
         raise UnsupportedError("numba has no gradients")
     count = _ops(program)
-    source = f"def f(x):\n    y = x\n{_chain_text(count)}    return y\n"
-    space: dict[str, Any] = {"tanh": np.tanh}
-    exec(source, space)
-    return njit(space["f"])(x)
+    source = f"from numpy import tanh\ndef f(x):\n    y = x\n{_chain_text(count)}    return y\n"
+    return njit(_imported(source).f)(x)
+
+
+def _imported(source: str) -> Any:
+    """A module of this text."""
+    import importlib.util
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "chain.py"
+        path.write_text(source, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location("chain", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
 
 
 def _chain_text(count: int) -> str:

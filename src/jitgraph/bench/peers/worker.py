@@ -24,6 +24,8 @@ from typing import Any
 # name -> (module of this folder, module it needs, name of the function that makes cases)
 PEERS = {
     "limit": ("by_limits", "jitgraph", "make"),
+    "C": ("by_c", "jitgraph", "make"),
+    "C libmvec": ("by_c", "jitgraph", "make_vector"),
     "jitgraph": ("by_jitgraph", "jitgraph", "make"),
     "NumPy": ("by_numpy", "numpy", "make"),
     "numexpr": ("by_numexpr", "numexpr", "make"),
@@ -89,17 +91,23 @@ class Worker:
         return {}
 
     def prepare(self, variant: str) -> dict[str, Any]:
-        """Compile and run once; the error of the result and the seconds until it was there."""
+        """Compile and run once; the error of the result and the seconds until it was there.
+
+        variant: "default"; "out", into an array that is given; "forward", the forward pass alone
+        """
         from . import workloads as wl
         from .case import UnsupportedError
 
         started = time.perf_counter()
         try:
-            case = self.make(self.workload, self.inputs, variant)
+            w, into = self.workload, variant
+            if variant == "forward":  # of a gradient: a workload of its own
+                w, into = wl.forward(w), "default"
+            case = self.make(w, self.inputs, into)
             result = case.call()
             seconds = time.perf_counter() - started
             checker = getattr(self.module, "check", wl.check)
-            error = checker(self.workload, self.inputs, case.arrays(result))
+            error = checker(w, self.inputs, case.arrays(result))
         except UnsupportedError as reason:
             return {"unsupported": str(reason)}
         except wl.WrongResultError as reason:

@@ -10,10 +10,12 @@ import contextlib
 import math
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from . import loops
 
 Array = np.ndarray
 Inputs = dict[str, Array]
@@ -73,7 +75,7 @@ class Workload:
 
 # --- the list ------------------------------------------------------------------------------------
 
-SUITES = ("sigmoid", "elementwise", "reductions", "softmax", "training", "overhead")
+SUITES = ("sigmoid", "elementwise", "reductions", "softmax", "training", "loops", "overhead")
 
 ELEMENTWISE = {
     "hard_sigmoid": "clip(0.2 x + 0.5, 0, 1)",
@@ -101,6 +103,7 @@ def suite(name: str, n: int, dtype: str) -> list[Workload]:
         "reductions": _reductions,
         "softmax": _softmax,
         "training": _training,
+        "loops": _loops,
         "overhead": _overhead,
     }[name](n, dtype)
 
@@ -186,6 +189,42 @@ def _training(_n: int, dtype: str) -> list[Workload]:
     ]
 
 
+def _loops(n: int, dtype: str) -> list[Workload]:
+    rnn = (("x", (min(n, loops.STEPS), loops.HIDDEN)), ("h0", (loops.HIDDEN,)))
+    rnn = (*rnn, ("W", (loops.HIDDEN, loops.HIDDEN)))
+    ar1 = (("e", (min(n, loops.LONG_STEPS),)), ("y0", ()), ("a", ()))
+    machine = (("x", (loops.BATCH, loops.VISIBLE)),)
+    size = f"{loops.BATCH}x{loops.VISIBLE}-{loops.UNITS}"
+    rows: tuple[tuple[str, str, Any], ...] = (
+        ("rnn", "h = tanh(W h + x[t]), all h", rnn),
+        ("rnn_gradient", "gradient of sum(h**2), h = tanh(W h + x[t]), in x, h0, W", rnn),
+        ("ar1", "y = a y + e[t], numbers, all y", ar1),
+        ("ar1_gradient", "gradient of sum(y**2), y = a y + e[t], in e, y0, a", ar1),
+        ("cd15", f"a step of contrastive divergence, 15 Gibbs steps, {size}", machine),
+    )
+    return [
+        Workload(
+            _called(program, dtype),
+            program,
+            "loops",
+            text,
+            shapes,
+            shapes[0][1] if program in ("rnn", "ar1") else None,
+            dtype=dtype,
+        )
+        for program, text, shapes in rows
+    ]
+
+
+def forward(w: Workload) -> Workload:
+    """The forward pass of the gradient of a loop, of the same inputs."""
+    if not w.program.endswith(loops.GRADIENT):
+        raise ValueError(f"{w.program} is not the gradient of a loop")
+    program = w.program[: -len(loops.GRADIENT)]
+    name = _called(program, w.dtype)
+    return replace(w, name=name, program=program, formula="forward pass", out=w.shapes[0][1])
+
+
 def _overhead(_n: int, dtype: str) -> list[Workload]:
     scalars = tuple((v, ()) for v in "abc")
     return [
@@ -219,14 +258,16 @@ def make_inputs(w: Workload) -> Inputs:
     """The arguments of a workload, the same in every process."""
     if w.program in ("logistic_step", "mlp_step"):
         return _examples(w)
+    if w.group == "loops":
+        return loops.inputs(w.program, dict(w.shapes), w.dtype)
     made = {name: _room(math.prod(shape), w.dtype).reshape(shape) for name, shape in w.shapes}
     fill(w, made)
     return made
 
 
 def fill(w: Workload, inputs: Inputs) -> None:
-    """Write the arguments of a workload, but for a training step, into the arrays they had."""
-    if w.out is None:
+    """Write the arguments into the arrays they had, unless they are small: those stay."""
+    if w.out is None or w.group == "loops":
         return
     low, high = _RANGES.get(w.program, (-8.0, 8.0))
     for k, (name, a) in enumerate(inputs.items()):
@@ -272,7 +313,9 @@ def _examples(w: Workload) -> Inputs:
 
 
 def parameters(w: Workload) -> list[Array]:
-    """The parameters before the first step: (w, b), or (w1, b1, w2, b2)."""
+    """The parameters before the first step: (w, b), (w1, b1, w2, b2), or (W, c, b) of cd15."""
+    if w.program == "cd15":
+        return loops.parameters(w.dtype)
     rng = np.random.default_rng(3)
     if w.program == "logistic_step":
         return [(0.01 * rng.standard_normal(FEATURES)).astype(w.dtype), np.zeros((), w.dtype)]
@@ -351,9 +394,15 @@ def check(w: Workload, inputs: Inputs, found: list[Array]) -> float:
 
     Elements are sampled, sums are compared whole, training steps in all parameters after one step.
     Raises WrongResultError if the error exceeds `ULPS` (times what a sum or a step adds to it).
+    Results that are drawn at random are compared in distribution, and the error is 0.
     """
     allowed: float = ULPS
-    if w.out is None:
+    if w.program == "cd15":
+        return _check_draws(w, inputs, found)
+    if w.group == "loops":
+        # Gradients are sums over the steps; states forget in ten steps what was rounded.
+        expected, allowed = loops.exact(w.program, inputs), ULPS * math.sqrt(w.shapes[0][1][0])
+    elif w.out is None:
         expected, allowed = first_step(w, inputs), 1e6
     elif w.program in _TERMS:
         # Naive summation is an error of n eps at worst, and some sqrt(n) eps for random signs.
@@ -382,7 +431,20 @@ def _floor(w: Workload) -> float:
 
     Formulas with a difference in them (1 - 1/(1 + e), the long one) cannot do better; exp can.
     """
-    return 0.0 if w.program in ("exp", "one_element") else 1.0 if w.out is None else 1e-2
+    if w.out is None or w.group == "loops":
+        return 1.0
+    return 0.0 if w.program in ("exp", "one_element") else 1e-2
+
+
+def _check_draws(w: Workload, inputs: Inputs, found: list[Array]) -> float:
+    if any(np.asarray(f).dtype != np.dtype(w.dtype) for f in found):
+        raise WrongResultError(f"{w.name}: the result is not {w.dtype}")
+    sigmas = loops.deviation(inputs["x"], found)
+    if not sigmas <= loops.SIGMAS:
+        raise WrongResultError(
+            f"{w.name}: wrong by {sigmas:.3g} standard deviations of such a step"
+        )
+    return 0.0
 
 
 def _same_form(w: Workload, expected: list[Array], found: list[Array]) -> None:
