@@ -54,7 +54,7 @@ def outputs(model: str, steps: int | None) -> tuple[list[Any], list[Any]]:
 
 
 def values(model: str, steps: int | None) -> list[Any]:
-    """Arguments; for the check that a loop of one step's worth of zeros gives what it must."""
+    """Arguments of the compiled function; small, so that states stay away from saturation."""
     import numpy as np
 
     rng = np.random.default_rng(0)
