@@ -52,6 +52,21 @@ JG_MATH float jg_softplus_f32(float x) {
     return x > 20.0f ? x : y;
 }
 
+/* softplus(-x), the same bits.  A loop that needs both shares the logarithm, which depends on |x|:
+ * the compiler does not see that from -x. */
+JG_MATH double jg_softplus_minus_f64(double x) {
+    const jg_pair_f64 l = jg_log1pexp_f64(-jg_magnitude_f64(x), 0.0);
+    const jg_pair_f64 sum = jg_sum_f64(x < 0.0 ? -x : 0.0, l.hi);
+    const double y = sum.hi + (sum.lo + l.lo);
+    return x < -40.0 ? -x : y;
+}
+JG_MATH float jg_softplus_minus_f32(float x) {
+    const jg_pair_f32 l = jg_log1pexp_f32(-jg_magnitude_f32(x));
+    const jg_pair_f32 sum = jg_sum_f32(x < 0.0f ? -x : 0.0f, l.hi);
+    const float y = sum.hi + (sum.lo + l.lo);
+    return x < -20.0f ? -x : y;
+}
+
 /* Theano's piecewise approximation of sigmoid, to the letter (error up to 0.0277, by design). */
 JG_MATH double jg_ultra_fast_sigmoid_f64(double x) {
     const double h = 0.5 * x, a = jg_magnitude_f64(h);

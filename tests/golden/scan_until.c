@@ -102,7 +102,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
             }
         }
         z1[0] = t0;
-        __builtin_memset(z0 + t0*(n0), 0, 8 * (n1 - t0) * (n0));
+        __builtin_memset(z0 + t0*n0, 0, 8 * (n1 - t0) * n0);
     }
     return JG_OK;
 }

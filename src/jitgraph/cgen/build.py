@@ -195,6 +195,9 @@ class Builder:
         ]
         if node.op.scalar_name == "second":
             tasks = tasks[1:]
+        negated = self._negated(node)
+        if negated is not None:
+            tasks = [(negated, tasks[0][1])]
         missing = [t for t in tasks if t not in self._memo]
         if missing:
             return missing
@@ -202,8 +205,22 @@ class Builder:
         if node.op.scalar_name == "second":
             self._memo[(v, index)] = atoms[0]
             return []
+        if negated is not None:
+            self._memo[(v, index)] = self.call("softplus_minus", tuple(atoms), v.type.dtype)
+            return []
         self._memo[(v, index)] = self.apply(node.op, atoms, node.op.dtypes_in(node), v.type.dtype)
         return []
+
+    def _negated(self, node: Apply) -> Variable | None:
+        """x where the node is softplus(-x): together with softplus(x) it costs little more."""
+        (x,) = node.inputs[:1]
+        if node.op.scalar_name != "softplus" or x in self.buffers or x.owner is None:
+            return None
+        inner = x.owner
+        if not isinstance(inner.op, Elementwise) or inner.op.scalar_name != "neg":
+            return None
+        (y,) = inner.inputs
+        return y if y.type.dtype == x.type.dtype == node.outputs[0].type.dtype else None
 
     def apply(
         self, op: Elementwise, atoms: Sequence[Atom], wanted: Sequence[str], dtype: str

@@ -99,6 +99,19 @@ softplus = elementwise(
 )
 
 
+softplus_minus = elementwise(
+    "softplus_minus",
+    arity=1,
+    rule=rules.floating,
+    numpy=lambda x: _softplus(-x),
+    c="jg_softplus_minus_{t}({0})",
+    header=SIGMOID,
+    grad=lambda g, x, y: -g * sigmoid(-x),
+    ulp=1,
+    doc="softplus(-x), which compiled code calls where a program has softplus of a negative.",
+)
+
+
 class LogSumExp(Op):
     """log(sum(exp(x))) over `axes`, without overflow; -inf where all of them are -inf."""
 
@@ -338,5 +351,6 @@ __all__ = [
     "sigmoid",
     "softmax_op",
     "softplus",
+    "softplus_minus",
     "ultra_fast_sigmoid",
 ]

@@ -190,8 +190,8 @@ def _training(_n: int, dtype: str) -> list[Workload]:
 
 
 def _loops(n: int, dtype: str) -> list[Workload]:
-    rnn = (("x", (min(n, loops.STEPS), loops.HIDDEN)), ("h0", (loops.HIDDEN,)))
-    rnn = (*rnn, ("W", (loops.HIDDEN, loops.HIDDEN)))
+    units = loops.HIDDEN
+    rnn = (("x", (min(n, loops.STEPS), units)), ("h0", (units,)), ("W", (units, units)))
     ar1 = (("e", (min(n, loops.LONG_STEPS),)), ("y0", ()), ("a", ()))
     machine = (("x", (loops.BATCH, loops.VISIBLE)),)
     size = f"{loops.BATCH}x{loops.VISIBLE}-{loops.UNITS}"
