@@ -16,12 +16,8 @@ static void k0_max_sum_add(int64_t begin, int64_t end, int64_t n1, const double 
         double max1 = -__builtin_inf();
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            double max1_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
-                const double t0 = a0[i*n1 + j];
-                max1_part[j - j0] = t0;
-            }
-            max1 = JG_LARGER(max1, jg_block_max_f64(max1_part, j1 - j0));
+            const double max1_block = jg_block_max_f64(a0 + (i*n1 + j0), j1 - j0);
+            max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
         double sum8 = 0.0;

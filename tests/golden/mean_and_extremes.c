@@ -18,18 +18,11 @@ static void k0_sum_max_min(int64_t first, int64_t last, int64_t chunk, int64_t n
         double min3 = __builtin_inf();
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
-            double sum1_part[JG_BLOCK];
-            double max2_part[JG_BLOCK];
-            double min3_part[JG_BLOCK];
-            for (int64_t i = i0; i < i1; i++) {
-                const double t0 = a0[i];
-                sum1_part[i - i0] = t0;
-                max2_part[i - i0] = t0;
-                min3_part[i - i0] = t0;
-            }
-            sum1 += jg_block_sum_f64(sum1_part, i1 - i0);
-            max2 = JG_LARGER(max2, jg_block_max_f64(max2_part, i1 - i0));
-            min3 = JG_SMALLER(min3, jg_block_min_f64(min3_part, i1 - i0));
+            sum1 += jg_block_sum_f64(a0 + i0, i1 - i0);
+            const double max2_block = jg_block_max_f64(a0 + i0, i1 - i0);
+            max2 = JG_LARGER(max2, max2_block);
+            const double min3_block = jg_block_min_f64(a0 + i0, i1 - i0);
+            min3 = JG_SMALLER(min3, min3_block);
         }
         sum1_of[c] = sum1;
         max2_of[c] = max2;

@@ -16,12 +16,8 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
         double max1 = -__builtin_inf();
         for (int64_t j0 = 0; j0 < n2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n2);
-            double max1_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
-                const double t0 = a0[i*n2 + j];
-                max1_part[j - j0] = t0;
-            }
-            max1 = JG_LARGER(max1, jg_block_max_f64(max1_part, j1 - j0));
+            const double max1_block = jg_block_max_f64(a0 + (i*n2 + j0), j1 - j0);
+            max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
         double sum6 = 0.0;

@@ -12,12 +12,7 @@ static void k0_sum(int64_t begin, int64_t end, const double *restrict a0, double
         double sum1 = 0.0;
         for (int64_t j0 = 0; j0 < 2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, 2);
-            double sum1_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
-                const double t0 = a0[2*i + j];
-                sum1_part[j - j0] = t0;
-            }
-            sum1 += jg_block_sum_f64(sum1_part, j1 - j0);
+            sum1 += jg_block_sum_f64(a0 + (2*i + j0), j1 - j0);
         }
         z0[i] = sum1;
     }

@@ -20,25 +20,19 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
         double max1 = -__builtin_inf();
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            double max1_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
-                const double t0 = a0[i*n1 + j];
-                max1_part[j - j0] = t0;
-            }
-            max1 = JG_LARGER(max1, jg_block_max_f64(max1_part, j1 - j0));
+            const double max1_block = jg_block_max_f64(a0 + (i*n1 + j0), j1 - j0);
+            max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
         double sum6 = 0.0;
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            double sum6_part[JG_BLOCK];
             for (int64_t j = j0; j < j1; j++) {
                 const double t4 = a0[i*n1 + j] - s0[i];
                 const double t5 = jg_exp_f64(t4);
                 z1[i*n1 + j] = t5;
-                sum6_part[j - j0] = t5;
             }
-            sum6 += jg_block_sum_f64(sum6_part, j1 - j0);
+            sum6 += jg_block_sum_f64(z1 + (i*n1 + j0), j1 - j0);
         }
         s2[i] = sum6;
         for (int64_t j = 0; j < n1; j++) {

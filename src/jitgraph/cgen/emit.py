@@ -191,54 +191,83 @@ class Emitter:
             depth, f"for (int64_t {first} = {begin}; {first} < {end}; {first} += JG_BLOCK) {{"
         )
         self.line(depth + 1, f"const int64_t {last} = jg_min({first} + JG_BLOCK, {end});")
-        for fold in s.folds:
+        kept_folds = tuple(f for f in s.folds if f.source is None)
+        for fold in kept_folds:
             self.line(depth + 1, f"{_C[fold.acc.dtype]} {fold.acc.name}_part[JG_BLOCK];")
         for buffer, start in s.fills:
-            assert buffer.fill is not None
-            self.line(depth + 1, f"{_C[buffer.dtype]} {buffer.name}[JG_BLOCK];")
-            call = buffer.fill.call.replace("{out}", buffer.name)
-            call = call.replace("{count}", f"{last} - {first}")
-            call = call.replace("{first}", poly_text(start + Poly.name(first)))
-            for k, operand in buffer.fill.operands:
-                call = call.replace(f"{{x{k}}}", operand.name)
-            self.line(depth + 1, f"{call};")
+            self._fill(buffer, start, depth + 1, (first, last))
         self.block_index = f"{v} - {first}"
-        parts = phases(s.body, bool(s.folds))
-        kept = self._kept_between(parts, s.folds)
+        parts = phases(s.body, bool(kept_folds))
+        kept = self._kept_between(parts, kept_folds)
         for name, dtype in kept.items():
             self.uses[name] = self.uses.get(name, 0) + 2  # it gets a line of its own
             self.line(depth + 1, f"{_C[dtype]} {name}_part[JG_BLOCK];")
         for number, part in enumerate(parts):
-            if isinstance(part[0], Many) if part else False:
+            folds = kept_folds if number == len(parts) - 1 else ()
+            if part and isinstance(part[0], Many):
                 call = part[0]
                 operands = "".join(f", {a.name}_part" for a in call.operands)
                 count = f"{last} - {first}"
                 self.line(depth + 1, f"{many_name(call)}({count}, {call.name}_part{operands});")
-                continue
-            folds = s.folds if number == len(parts) - 1 else ()
-            at = f"[{v} - {first}]"
-            if touches_only_blocks(part) and not folds and len(parts) > 1:
-                # The compiler takes a fraction of the time for a loop of known length.
-                at = f"[{v}]"
-                self.line(depth + 1, f"for (int64_t {v} = 0; {v} < JG_BLOCK; {v}++) {{")
-            else:
-                self.line(depth + 1, f"for (int64_t {v} = {first}; {v} < {last}; {v}++) {{")
-            made = {t.name for t in part if isinstance(t, Let)}
-            for name in sorted(_names_in(part, folds) & kept.keys() - made):
-                self.line(depth + 2, f"const {_C[kept[name]]} {name} = {name}_part{at};")
-            for position, t in enumerate(part):
-                self.statement(t, depth + 2, part[position + 1 :])
-                if isinstance(t, Let) and t.name in kept:
-                    self.line(depth + 2, f"{t.name}_part{at} = {t.name};")
-            for fold in folds:
-                self.line(depth + 2, f"{fold.acc.name}_part{at} = {bare(self.atom(fold.value))};")
-            self.line(depth + 1, "}")
+            elif part or folds:
+                whole = touches_only_blocks(part) and not folds and len(parts) > 1
+                self._part(v, part, folds, kept, depth + 1, ("0" if whole else first, last))
         for fold in s.folds:
-            acc = fold.acc
-            tag = dtypes.TAGS[acc.dtype]
-            folded = f"jg_block_{acc.kind}_{tag}({acc.name}_part, {last} - {first})"
-            self._combine(depth + 1, acc.name, acc.kind, folded, acc.dtype)
+            self._fold(fold, depth + 1, (first, last))
         self.line(depth, "}")
+
+    def _fill(self, b: Buffer, start: Poly, depth: int, bounds: tuple[str, str]) -> None:
+        """Make the elements of a block that the loop reads."""
+        assert b.fill is not None
+        first, last = bounds
+        self.line(depth, f"{_C[b.dtype]} {b.name}[JG_BLOCK];")
+        call = b.fill.call.replace("{out}", b.name).replace("{count}", f"{last} - {first}")
+        call = call.replace("{first}", poly_text(start + Poly.name(first)))
+        for k, operand in b.fill.operands:
+            call = call.replace(f"{{x{k}}}", operand.name)
+        self.line(depth, f"{call};")
+
+    def _part(
+        self,
+        v: str,
+        part: list[Any],
+        folds: Sequence[Accumulate],
+        kept: dict[str, str],
+        depth: int,
+        bounds: tuple[str, str],
+    ) -> None:
+        """One loop over a block, or, from 0, over as many elements as any block has.
+
+        The compiler takes a fraction of the time for a loop of known length.
+        """
+        first, last = bounds
+        at = f"[{v}]" if first == "0" else f"[{v} - {first}]"
+        end = "JG_BLOCK" if first == "0" else last
+        self.line(depth, f"for (int64_t {v} = {first}; {v} < {end}; {v}++) {{")
+        made = {t.name for t in part if isinstance(t, Let)}
+        for name in sorted(_names_in(part, folds) & kept.keys() - made):
+            self.line(depth + 1, f"const {_C[kept[name]]} {name} = {name}_part{at};")
+        for position, t in enumerate(part):
+            self.statement(t, depth + 1, part[position + 1 :])
+            if isinstance(t, Let) and t.name in kept:
+                self.line(depth + 1, f"{t.name}_part{at} = {t.name};")
+        for fold in folds:
+            self.line(depth + 1, f"{fold.acc.name}_part{at} = {bare(self.atom(fold.value))};")
+        self.line(depth, "}")
+
+    def _fold(self, fold: Accumulate, depth: int, bounds: tuple[str, str]) -> None:
+        """Combine a block with the result so far."""
+        acc, (first, last) = fold.acc, bounds
+        values = f"{acc.name}_part"
+        if fold.source is not None:
+            buffer, start = fold.source
+            values = f"{buffer.name} + {_grouped(poly_text(start + Poly.name(first)))}"
+        tag = dtypes.TAGS[acc.dtype]
+        folded = f"jg_block_{acc.kind}_{tag}({values}, {last} - {first})"
+        if acc.kind in ("max", "min"):  # whose macros name their operands more than once
+            self.line(depth, f"const {_C[acc.dtype]} {acc.name}_block = {folded};")
+            folded = f"{acc.name}_block"
+        self._combine(depth, acc.name, acc.kind, folded, acc.dtype)
 
     @staticmethod
     def _kept_between(parts: list[list[Any]], folds: Sequence[Any]) -> dict[str, str]:

@@ -115,7 +115,7 @@ class KernelRun:
 
     def _loop(self, var: str, extent: Poly, body: Sequence[Any]) -> None:
         for i in range(self.poly(extent)):
-            self.names[var] = i
+            self.names[var], self.innermost = i, var
             self.run(body)
 
     def _start(self, acc: Accumulator) -> None:
@@ -123,8 +123,14 @@ class KernelRun:
         if acc.position:
             self.names[acc.position] = -1
 
+    def _accumulated(self, s: Accumulate) -> Array:
+        if s.source is None:
+            return self.value(s.value)
+        buffer, start = s.source
+        return self._cell(buffer, start + Poly.name(self.innermost))
+
     def _accumulate(self, s: Accumulate) -> None:
-        acc, value = s.acc, self.value(s.value)
+        acc, value = s.acc, self._accumulated(s)
         best = self.names[acc.name]
         if not acc.position:
             self.names[acc.name] = _COMBINE[acc.kind](best, value).astype(acc.dtype)

@@ -202,6 +202,8 @@ class Accumulate:
     acc: Accumulator
     value: Atom
     position: Poly = ZERO
+    # Of a fold in Blocks, where its values lie in memory, if they do: the element of loop index 0.
+    source: tuple[Buffer, Poly] | None = None
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,45 @@ def _with_fills(loop: For | Blocks) -> Any:
     return Blocks(loop.var, loop.extent, tuple(body), folds, tuple(fills.values()))
 
 
+def fold_in_place(kernel: Kernel) -> Kernel:
+    """Fold values where they lie, when a block of them lies in memory as it is read or written."""
+    return replace(kernel, body=tuple(map(_folded, kernel.body)))
+
+
+def _folded(s: Any) -> Any:
+    if isinstance(s, For):
+        return replace(s, body=tuple(map(_folded, s.body)))
+    if not isinstance(s, Blocks) or not s.folds:
+        return s
+    folds = tuple(replace(f, source=_lies_in(s, f)) for f in s.folds)
+    read = used_names([*s.body, *(f for f in folds if f.source is None)])
+    body = tuple(t for t in s.body if not isinstance(t, Let) or t.name in read or _is_call(t))
+    return replace(s, body=body, folds=folds)
+
+
+def _is_call(let: Let) -> bool:
+    return not isinstance(let.value, Load)
+
+
+def _lies_in(loop: Blocks, fold: Accumulate) -> tuple[Buffer, Poly] | None:
+    """The array whose elements, one after another, are the values of a fold."""
+    written = [s for s in loop.body if isinstance(s, (Store, AccumulateAt))]
+    for s in loop.body:
+        place = None
+        if isinstance(s, Let) and isinstance(s.value, Load) and fold.value == Ref(s.name, s.dtype):
+            unchanged = all(w.buffer.name != s.value.buffer.name for w in written)
+            place = (s.value.buffer, s.value.at) if unchanged else None
+        elif isinstance(s, Store) and s.value == fold.value and isinstance(s.value, Ref):
+            once = sum(w.buffer.name == s.buffer.name for w in written) == 1
+            place = (s.buffer, s.at) if once else None
+        if place is None or place[0].fill is not None or place[0].dtype != fold.acc.dtype:
+            continue
+        start = place[1] + Poly.name(loop.var).scaled(-1)
+        if loop.var not in start.names():
+            return place[0], start
+    return None
+
+
 def drop_dead_lets(kernel: Kernel) -> Kernel:
     """Remove values that nothing reads."""
     body = kernel.body
@@ -255,6 +294,9 @@ def collect(kernel: Kernel) -> Kernel:
             buffers.setdefault(s.buffer.name, s.buffer)
             note_poly(s.at)
             note_atoms(s.value)
+        elif isinstance(s, Accumulate) and s.source is not None:
+            buffers.setdefault(s.source[0].name, s.source[0])
+            note_poly(s.source[1])
         elif isinstance(s, Accumulate):
             note_poly(s.position)
             note_atoms(s.value)
@@ -272,7 +314,7 @@ def collect(kernel: Kernel) -> Kernel:
     )
 
 
-PASSES = (drop_dead_lets, collapse, block_reductions, fill_blocks, collect)
+PASSES = (drop_dead_lets, collapse, block_reductions, fill_blocks, fold_in_place, collect)
 
 
 def schedule(kernel: Kernel) -> Kernel:
