@@ -74,10 +74,41 @@ JG_FOLD(sum, f32, float, 0, JG_PLUS)
 JG_FOLD(sum, f64, double, 0, JG_PLUS)
 JG_FOLD(prod, f32, float, 1, JG_TIMES)
 JG_FOLD(prod, f64, double, 1, JG_TIMES)
-JG_FOLD(max, f32, float, -__builtin_inff(), JG_LARGER)
-JG_FOLD(max, f64, double, -__builtin_inf(), JG_LARGER)
-JG_FOLD(min, f32, float, __builtin_inff(), JG_SMALLER)
-JG_FOLD(min, f64, double, __builtin_inf(), JG_SMALLER)
+/* The largest or smallest, or nan if there is one. Comparisons with nan are false, so the lanes pass
+ * over it; that there was one is noted beside them, which does not lengthen the chain of operations
+ * that wait for each other. */
+#define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS)                                  \
+    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
+    {                                                                                              \
+        enum { LANES = 2 * JG_LANES };                                                             \
+        T lane[LANES];                                                                             \
+        MASK bad[LANES];                                                                           \
+        for (int k = 0; k < LANES; k++)                                                            \
+            lane[k] = START, bad[k] = 0;                                                           \
+        const int64_t whole = n - n % LANES;                                                       \
+        for (int64_t i = 0; i < whole; i += LANES)                                                 \
+            for (int k = 0; k < LANES; k++) {                                                      \
+                const T v = x[i + k];                                                              \
+                lane[k] = lane[k] LESS v ? v : lane[k];                                            \
+                bad[k] |= -(MASK)(v != v);                                                         \
+            }                                                                                      \
+        for (int64_t i = whole; i < n; i++) {                                                      \
+            const T v = x[i];                                                                      \
+            lane[i - whole] = lane[i - whole] LESS v ? v : lane[i - whole];                        \
+            bad[i - whole] |= -(MASK)(v != v);                                                     \
+        }                                                                                          \
+        for (int width = LANES / 2; width > 0; width /= 2)                                         \
+            for (int k = 0; k < width; k++) {                                                      \
+                lane[k] = lane[k] LESS lane[k + width] ? lane[k + width] : lane[k];                \
+                bad[k] |= bad[k + width];                                                          \
+            }                                                                                      \
+        return bad[0] ? NAN_VALUE : lane[0];                                                       \
+    }
+
+JG_FOLD_EXTREME(max, f32, float, uint32_t, -__builtin_inff(), __builtin_nanf(""), <)
+JG_FOLD_EXTREME(max, f64, double, uint64_t, -__builtin_inf(), __builtin_nan(""), <)
+JG_FOLD_EXTREME(min, f32, float, uint32_t, __builtin_inff(), __builtin_nanf(""), >)
+JG_FOLD_EXTREME(min, f64, double, uint64_t, __builtin_inf(), __builtin_nan(""), >)
 
 /* Take up a value that stands at `position`: the first extremum is kept, the first nan for good. */
 #define JG_TAKE(value, position, best, at, COMPARE)                                                \

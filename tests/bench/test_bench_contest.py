@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,8 @@ def test_a_peer_that_hangs_is_given_up_and_can_be_asked_again(tmp_path: Path) ->
     peer.greet()
     assert (peer.missing, peer.python) == ("", sys.version.split()[0])
     try:
+        assert peer.process is not None
+        peer.process.send_signal(signal.SIGSTOP)  # it cannot answer, however late this is asked
         with pytest.raises(PeerLostError, match="no answer in 0"):
             peer.ask(0, do="close")
         assert peer.process is None
