@@ -173,7 +173,7 @@ def _with_fills(loop: For | Blocks) -> Any:
         load = _fill_of(s)
         if load is not None:
             start = load.at + Poly.name(loop.var).scaled(-1)
-            if loop.var in start.names():
+            if start.names() & _own_names(loop):
                 raise NotFilled(load.buffer.fill.node)  # type: ignore[union-attr]
             known = fills.setdefault(load.buffer.name, (load.buffer, start))
             if known[1] != start:
@@ -219,9 +219,14 @@ def _lies_in(loop: Blocks, fold: Accumulate) -> tuple[Buffer, Poly] | None:
         if place is None or place[0].fill is not None or place[0].dtype != fold.acc.dtype:
             continue
         start = place[1] + Poly.name(loop.var).scaled(-1)
-        if loop.var not in start.names():
+        if not start.names() & _own_names(loop):
             return place[0], start
     return None
+
+
+def _own_names(loop: For | Blocks) -> set[str]:
+    """What changes within the loop: its variable, and numbers that its body computes."""
+    return {loop.var} | {s.name for s in loop.body if isinstance(s, Let)}
 
 
 def drop_dead_lets(kernel: Kernel) -> Kernel:

@@ -13,7 +13,18 @@ from jitgraph import dtypes
 from jitgraph.cgen.emit import poly_text
 from jitgraph.cgen.entry import EntryEmitter, emit_library
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Routine
-from jitgraph.cgen.ir import ONE, AccumulateAt, Buffer, Kernel, Let, Load, Poly, Store, walk
+from jitgraph.cgen.ir import (
+    ONE,
+    Accumulate,
+    AccumulateAt,
+    Buffer,
+    Kernel,
+    Let,
+    Load,
+    Poly,
+    Store,
+    walk,
+)
 from jitgraph.cgen.plan import Plan
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Variable
@@ -83,9 +94,21 @@ def traffic(kernel: Kernel) -> list[Buffer]:
     for s in walk(kernel.body):
         if isinstance(s, Let) and isinstance(s.value, Load):
             reads[s.value.buffer.name] = s.value.buffer
+        elif isinstance(s, Accumulate) and s.source is not None:
+            reads.setdefault(s.source[0].name, s.source[0])
         elif isinstance(s, (Store, AccumulateAt)):
             writes[s.buffer.name] = s.buffer
             if isinstance(s, AccumulateAt):
                 reads[s.buffer.name] = s.buffer
+    # What the loop folds of its own results is in the cache.
+    stored = {s.buffer.name for s in walk(kernel.body) if isinstance(s, Store)}
+    folded = {s.source[0].name for s in walk(kernel.body) if isinstance(s, Accumulate) and s.source}
+    loaded = {
+        s.value.buffer.name
+        for s in walk(kernel.body)
+        if isinstance(s, Let) and isinstance(s.value, Load)
+    }
+    for name in (folded & stored) - loaded:
+        reads.pop(name, None)
     private = ("row", "wide", "const", "partial")
     return [b for b in [*reads.values(), *writes.values()] if b.kind not in private]
