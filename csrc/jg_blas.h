@@ -7,7 +7,6 @@
 #define JG_BLAS_H
 
 #include "jg_abi.h"
-#include "jg_bits.h"
 
 struct jg_blas {
     intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
@@ -15,10 +14,6 @@ struct jg_blas {
 };
 
 enum { JG_ROW_MAJOR = 101, JG_NO_TRANS = 111, JG_TRANS = 112 };
-
-/* Elements of a matrix below which a product with a vector is computed here: a call of the library
- * takes longer than its work, which shows where a loop makes one in every step. */
-enum { JG_SMALL_MATRIX = 2048, JG_DOT_LANES = 16 };
 
 #define JG_BLAS_TYPES(t, T, I, w)                                                                  \
     typedef void (*jg_gemm_##t##_##w)(int, int, int, I, I, I, T, const T *, I, const T *, I, T,    \
@@ -35,38 +30,6 @@ static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
 {
     return a <= INT32_MAX && b <= INT32_MAX && c <= INT32_MAX;
 }
-
-/* y = a . x and y = a^T . x for a[rows,cols]: sums in JG_DOT_LANES parts, or row after row. */
-#define JG_SMALL_GEMV(t, T, FMA)                                                                   \
-    static inline void jg_small_gemv_##t(int64_t rows, int64_t cols, const T *restrict a,          \
-                                         const T *restrict x, T *restrict y)                       \
-    {                                                                                              \
-        const int64_t whole = cols - cols % JG_DOT_LANES;                                          \
-        for (int64_t r = 0; r < rows; r++, a += cols) {                                            \
-            T lane[JG_DOT_LANES] = {0};                                                            \
-            for (int64_t s = 0; s < whole; s += JG_DOT_LANES)                                      \
-                for (int l = 0; l < JG_DOT_LANES; l++)                                             \
-                    lane[l] = FMA(a[s + l], x[s + l], lane[l]);                                    \
-            for (int64_t s = whole; s < cols; s++)                                                 \
-                lane[s - whole] = FMA(a[s], x[s], lane[s - whole]);                                \
-            for (int width = JG_DOT_LANES / 2; width > 0; width /= 2)                              \
-                for (int l = 0; l < width; l++)                                                    \
-                    lane[l] += lane[l + width];                                                    \
-            y[r] = lane[0];                                                                        \
-        }                                                                                          \
-    }                                                                                              \
-    static inline void jg_small_gemv_trans_##t(int64_t rows, int64_t cols, const T *restrict a,    \
-                                               const T *restrict x, T *restrict y)                 \
-    {                                                                                              \
-        for (int64_t s = 0; s < cols; s++)                                                         \
-            y[s] = 0;                                                                              \
-        for (int64_t r = 0; r < rows; r++, a += cols)                                              \
-            for (int64_t s = 0; s < cols; s++)                                                     \
-                y[s] = FMA(a[s], x[r], y[s]);                                                      \
-    }
-
-JG_SMALL_GEMV(f32, float, JG_FMAF)
-JG_SMALL_GEMV(f64, double, JG_FMA)
 
 /* c[m,n] = op(a)[m,k] . op(b)[k,n];  y[m] = op(a)[m,k] . x[k];  the sum of x[i] y[i]. */
 #define JG_BLAS_CALLS(t, T)                                                                        \
@@ -105,13 +68,6 @@ JG_SMALL_GEMV(f64, double, JG_FMA)
         const intptr_t f = host->blas ? host->blas->gemv_##t : 0;                                  \
         if (m == 0)                                                                                \
             return;                                                                                \
-        if (rows * cols <= JG_SMALL_MATRIX) {                                                      \
-            if (ta)                                                                                \
-                jg_small_gemv_trans_##t(rows, cols, a, x, y);                                      \
-            else                                                                                   \
-                jg_small_gemv_##t(rows, cols, a, x, y);                                            \
-            return;                                                                                \
-        }                                                                                          \
         if (f && k > 0 && host->blas->ilp64) {                                                     \
             ((jg_gemv_##t##_ilp64)f)(JG_ROW_MAJOR, side, rows, cols, 1, a, jg_max(1, cols), x, 1,  \
                                      0, y, 1);                                                     \
