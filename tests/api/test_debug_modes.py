@@ -182,9 +182,10 @@ def test_detect_nan(capsys):
 # -- DebugMode -----------------------------------------------------------------------------------
 
 
-def test_debug_mode_finds_wrong_c(monkeypatch):
+def test_debug_mode_finds_wrong_c(monkeypatch, changed_compiler):
     from dataclasses import replace
 
+    changed_compiler()
     x = T.dvector("x")
     wrong = replace(FUNCTIONS["sub"], c="{1} - {0}")
     monkeypatch.setitem(FUNCTIONS, "sub", wrong)
@@ -195,7 +196,8 @@ def test_debug_mode_finds_wrong_c(monkeypatch):
     assert jitgraph.function([x], T.exp(x) - x)([0.0]).tolist() == [-1.0]
 
 
-def test_debug_mode_finds_a_wrong_rewrite(monkeypatch):
+def test_debug_mode_finds_a_wrong_rewrite(monkeypatch, changed_compiler):
+    changed_compiler()
     op = T.cosh(T.dvector()).owner.op
 
     @rule_function("cosh(x) -> sinh(x)", op.scalar_name, tags={"fast_run", "wrong"})

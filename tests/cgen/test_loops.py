@@ -6,7 +6,7 @@ reference; all must agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -178,12 +178,14 @@ def test_compiled(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(200, 230))
-def test_stepped_by_python(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stepped_by_python(
+    seed: int, monkeypatch: pytest.MonkeyPatch, changed_compiler: Callable[[], None]
+) -> None:
+    changed_compiler()
     monkeypatch.setattr(
         planning._Facts,
         "compiled",
         lambda self, node: not isinstance(node.op, Scan) and planning.is_compiled(node),
     )
-    monkeypatch.setattr("jitgraph.compiling.code_digest", lambda: f"python {seed}")
     graph = RandomLoop(seed)
     check(graph, graph.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,18 @@ x, b = T.matrix("x"), T.vector("b")
 labels = T.lvector("labels")
 
 
-def outlined(monkeypatch: pytest.MonkeyPatch, inputs: Any, outputs: Any) -> Any:
-    """The function with every vector function called on blocks."""
-    monkeypatch.setattr(segment, "MOST_INLINE", 0)
-    monkeypatch.setattr("jitgraph.compiling.code_digest", lambda: "outlined")
-    return jitgraph.function(inputs, outputs, on_unused_input="ignore")
+@pytest.fixture
+def outlined(
+    monkeypatch: pytest.MonkeyPatch, changed_compiler: Callable[[], None]
+) -> Callable[[Any, Any], Any]:
+    """A function that compiles a graph with every vector function called on blocks."""
+
+    def compiled(inputs: Any, outputs: Any) -> Any:
+        changed_compiler()
+        monkeypatch.setattr(segment, "MOST_INLINE", 0)
+        return jitgraph.function(inputs, outputs, on_unused_input="ignore")
+
+    return compiled
 
 
 EXPRESSIONS: dict[str, Any] = {
@@ -42,7 +50,7 @@ EXPRESSIONS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 @pytest.mark.parametrize("shape", [(3, 4), (1, 1), (0, 5), (7, 513), (600, 3)])
-def test_the_same_bits(name: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bits(name: str, shape: tuple[int, int], outlined: Any) -> None:
     inputs, output = [x, b, labels], EXPRESSIONS[name]
     rng = np.random.default_rng(3)
     values = [
@@ -51,20 +59,20 @@ def test_the_same_bits(name: str, shape: tuple[int, int], monkeypatch: pytest.Mo
         rng.integers(0, max(shape[0], 1), 4 if shape[0] else 0),
     ]
     wanted = jitgraph.function(inputs, output, on_unused_input="ignore")(*values)
-    f = outlined(monkeypatch, inputs, output)
+    f = outlined(inputs, output)
     assert "many_" in f.c_source
     assert same_bits(f(*values), wanted)
 
 
 @pytest.mark.parametrize("seed", range(300_000, 300_040))
-def test_random_graphs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_graphs(seed: int, outlined: Any) -> None:
     graph = random_graph(seed, 20)
-    f = outlined(monkeypatch, graph.inputs, graph.outputs)
+    f = outlined(graph.inputs, graph.outputs)
     assert not graph.complaint(f(*graph.values))
 
 
-def test_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    f = outlined(monkeypatch, [x, b], EXPRESSIONS["chain"])
+def test_interpreted(outlined: Any) -> None:
+    f = outlined([x, b], EXPRESSIONS["chain"])
     values = [np.random.default_rng(1).normal(size=(4, 600)), np.ones(600)]
     np.testing.assert_allclose(interpret(f.compiled.plan(), values)[0], f(*values), rtol=1e-13)
 
