@@ -1,4 +1,4 @@
-/* exp, expm1 and the reduced exponential that sigmoid, softplus, tanh, sinh, ... build on.
+/* exp, exp2, expm1 and the reduced exponential that sigmoid, softplus, tanh, sinh, ... build on.
  *
  * exp(x) = 2^k exp(r), k = rint(x / log 2), |r| <= log(2)/2, with r = hi - lo where
  * hi = x - k log2_hi is exact (log2_hi has 32 bits) and lo = k log2_lo.
@@ -26,79 +26,10 @@
 #define JG_EXP_Q3F 0x1.6d4a7cp-10f
 #define JG_EXP_Q4F 0x1.a21794p-13f
 
-/* exp(x) = 2^k (1 + hi - lo + z/2 + cubic), z = r^2 rounded, cubic = r^3 q2(r). */
-typedef struct { double k, hi, lo, r, z, cubic; } jg_exp_parts_f64_t;
-typedef struct { float k, hi, lo, r, z, cubic; } jg_exp_parts_f32_t;
-
-/* exp(hi - lo) 2^k for |hi - lo| <= log(2)/2. */
-JG_MATH jg_exp_parts_f64_t jg_exp_reduced_f64(double k, double hi, double lo) {
-    const double r = hi - lo, z = r * r;
-    double even = JG_EXP_Q8, odd = JG_EXP_Q9;
-    even = JG_FMA(even, z, JG_EXP_Q6);
-    odd = JG_FMA(odd, z, JG_EXP_Q7);
-    even = JG_FMA(even, z, JG_EXP_Q4);
-    odd = JG_FMA(odd, z, JG_EXP_Q5);
-    even = JG_FMA(even, z, JG_EXP_Q2);
-    odd = JG_FMA(odd, z, JG_EXP_Q3);
-    even = JG_FMA(even, z, JG_EXP_Q0);
-    odd = JG_FMA(odd, z, JG_EXP_Q1);
-    return (jg_exp_parts_f64_t){k, hi, lo, r, z, (r * z) * JG_FMA(odd, r, even)};
-}
-
-JG_MATH jg_exp_parts_f32_t jg_exp_reduced_f32(float k, float hi, float lo) {
-    const float r = hi - lo, z = r * r;
-    float q = JG_FMAF(JG_EXP_Q4F, r, JG_EXP_Q3F);
-    q = JG_FMAF(q, r, JG_EXP_Q2F);
-    q = JG_FMAF(q, r, JG_EXP_Q1F);
-    q = JG_FMAF(q, r, JG_EXP_Q0F);
-    return (jg_exp_parts_f32_t){k, hi, lo, r, z, (r * z) * q};
-}
-
-/* exp(x + x_lo) for |x| <= 2000 or nan, |x_lo| < 2^-40. */
-JG_MATH jg_exp_parts_f64_t jg_exp_parts2_f64(double x, double x_lo) {
-    const double k = JG_FMA(x, 0x1.71547652b82fep+0, 0x1.8p52) - 0x1.8p52;
-    const double hi = JG_FMA(-k, 0x1.62e42feep-1, x);
-    return jg_exp_reduced_f64(k, hi, JG_FMA(k, 0x1.a39ef35793c76p-33, -x_lo));
-}
-/* exp(x) for |x| <= 2000 or nan (f32: 200). */
-JG_MATH jg_exp_parts_f64_t jg_exp_parts_f64(double x) {
-    const double k = JG_FMA(x, 0x1.71547652b82fep+0, 0x1.8p52) - 0x1.8p52;
-    const double hi = JG_FMA(-k, 0x1.62e42feep-1, x);
-    return jg_exp_reduced_f64(k, hi, k * 0x1.a39ef35793c76p-33);
-}
-JG_MATH jg_exp_parts_f32_t jg_exp_parts_f32(float x) {
-    const float k = JG_FMAF(x, 0x1.715476p+0f, 0x1.8p23f) - 0x1.8p23f;
-    const float hi = JG_FMAF(-k, 0x1.62e4p-1f, x);
-    return jg_exp_reduced_f32(k, hi, k * 0x1.7f7d1cp-20f);
-}
-
-/* exp(x) = 2^k (hi + lo) with hi = 1 + parts.hi rounded: not normalised, |lo| < 0.08; the sum
- * is good to about 2^-57 (f32: 2^-28). */
-JG_MATH jg_pair_f64 jg_exp_significand_f64(jg_exp_parts_f64_t e) {
-    const jg_pair_f64 one = jg_fast_sum_f64(1.0, e.hi);
-    return (jg_pair_f64){one.hi, one.lo + JG_FMA(0.5, e.z, e.cubic - e.lo)};
-}
-JG_MATH jg_pair_f32 jg_exp_significand_f32(jg_exp_parts_f32_t e) {
-    const jg_pair_f32 one = jg_fast_sum_f32(1.0f, e.hi);
-    return (jg_pair_f32){one.hi, one.lo + JG_FMAF(0.5f, e.z, e.cubic - e.lo)};
-}
-
-/* The value of the parts in one number: over- and underflows as it should. */
-JG_MATH double jg_exp_value_f64(jg_exp_parts_f64_t e) {
-    const jg_pair_f64 m = jg_exp_significand_f64(e);
-    const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
-    return (m.hi + m.lo) * scale.hi * scale.lo;
-}
-JG_MATH float jg_exp_value_f32(jg_exp_parts_f32_t e) {
-    const jg_pair_f32 m = jg_exp_significand_f32(e);
-    const jg_pair_f32 scale = jg_pow2_halves_f32(e.k);
-    return (m.hi + m.lo) * scale.hi * scale.lo;
-}
-
-/* exp(r) for |r| <= log(2)/2 as hi + lo, hi = 1 + r rounded: not normalised, |lo| < 0.07.
- * exp(r) = 1 + r + r^2/2 + r^3 q2(r), q2 by Estrin's scheme: few operations wait for each other. */
-JG_MATH jg_pair_f64 jg_exp_near_zero_f64(double r) {
-    const double z = r * r, hi = 1.0 + r, cube = z * r, fourth = z * z;
+/* exp(r) - 1 - r + more = r^2/2 + r^3 q2(r) + more for |r| <= log(2)/2, q2 by Estrin's scheme: few
+ * operations wait for each other. */
+JG_MATH double jg_exp_rest_f64(double r, double more) {
+    const double z = r * r, cube = z * r, fourth = z * z;
     const double c01 = JG_FMA(r, JG_EXP_Q1, JG_EXP_Q0);
     const double c23 = JG_FMA(r, JG_EXP_Q3, JG_EXP_Q2);
     const double c45 = JG_FMA(r, JG_EXP_Q5, JG_EXP_Q4);
@@ -106,14 +37,52 @@ JG_MATH jg_pair_f64 jg_exp_near_zero_f64(double r) {
     const double c89 = JG_FMA(r, JG_EXP_Q9, JG_EXP_Q8);
     const double high = JG_FMA(JG_FMA(c89, z, c67), z, c45);
     const double q = JG_FMA(high, fourth, JG_FMA(c23, z, c01));
-    return (jg_pair_f64){hi, JG_FMA(cube, q, JG_FMA(z, 0.5, r - (hi - 1.0)))};
+    return JG_FMA(cube, q, JG_FMA(z, 0.5, more));
 }
-JG_MATH jg_pair_f32 jg_exp_near_zero_f32(float r) {
-    const float z = r * r, hi = 1.0f + r, cube = z * r;
+JG_MATH float jg_exp_rest_f32(float r, float more) {
+    const float z = r * r, cube = z * r;
     const float c01 = JG_FMAF(r, JG_EXP_Q1F, JG_EXP_Q0F);
     const float c23 = JG_FMAF(r, JG_EXP_Q3F, JG_EXP_Q2F);
     const float q = JG_FMAF(JG_FMAF(z, JG_EXP_Q4F, c23), z, c01);
-    return (jg_pair_f32){hi, JG_FMAF(cube, q, JG_FMAF(z, 0.5f, r - (hi - 1.0f)))};
+    return JG_FMAF(cube, q, JG_FMAF(z, 0.5f, more));
+}
+
+/* exp(r) for |r| <= log(2)/2 as hi + lo, hi = 1 + r rounded: not normalised, |lo| < 0.07. */
+JG_MATH jg_pair_f64 jg_exp_near_zero_f64(double r) {
+    const double hi = 1.0 + r;
+    return (jg_pair_f64){hi, jg_exp_rest_f64(r, r - (hi - 1.0))};
+}
+JG_MATH jg_pair_f32 jg_exp_near_zero_f32(float r) {
+    const float hi = 1.0f + r;
+    return (jg_pair_f32){hi, jg_exp_rest_f32(r, r - (hi - 1.0f))};
+}
+
+/* exp(x + x_lo) = 2^k (hi + lo) as above, k = t - JG_SPLIT; the rounding of r is in lo.
+ * |x| <= 1100 (f32: 160), |x_lo| < 2^-40 (f32: 2^-17). */
+typedef struct { double hi, lo, t; } jg_exp_pair_f64_t;
+typedef struct { float hi, lo, t; } jg_exp_pair_f32_t;
+
+JG_MATH jg_exp_pair_f64_t jg_exp_pair_f64(double x, double x_lo) {
+    const double t = JG_FMA(x, 0x1.71547652b82fep+0, JG_SPLIT_F64), k = t - JG_SPLIT_F64;
+    const double first = JG_FMA(-k, 0x1.62e42feep-1, x);
+    const double second = JG_FMA(-k, 0x1.a39ef35793c76p-33, x_lo);
+    const jg_pair_f64 r = {first + second, second - ((first + second) - first)};
+    const double hi = 1.0 + r.hi;
+    return (jg_exp_pair_f64_t){hi, jg_exp_rest_f64(r.hi, (r.hi - (hi - 1.0)) + r.lo), t};
+}
+JG_MATH jg_exp_pair_f32_t jg_exp_pair_f32(float x, float x_lo) {
+    const float t = JG_FMAF(x, 0x1.715476p+0f, JG_SPLIT_F32), k = t - JG_SPLIT_F32;
+    const float first = JG_FMAF(-k, 0x1.62e4p-1f, x);
+    const float second = JG_FMAF(-k, 0x1.7f7d1cp-20f, x_lo);
+    const jg_pair_f32 r = {first + second, second - ((first + second) - first)};
+    const float hi = 1.0f + r.hi;
+    return (jg_exp_pair_f32_t){hi, jg_exp_rest_f32(r.hi, (r.hi - (hi - 1.0f)) + r.lo), t};
+}
+
+/* The value of the pair in one number: over- and underflows as it should. */
+JG_MATH double jg_exp_value_f64(jg_exp_pair_f64_t e) {
+    const jg_pair_f64 scale = jg_pow2_split_f64(e.t);
+    return (e.hi + e.lo) * scale.hi * scale.lo;
 }
 
 /* exp(x).  r is rounded once, which costs a quarter of a unit in the last place at most; the one
@@ -138,67 +107,65 @@ JG_MATH float jg_exp_f32(float x) {
     return x == x ? value : x;
 }
 
-/* exp2(x): the argument of exp is r log(2), r = x - rint(x), with its rounding error kept. */
-/* <= 1 ULP; worst 0.778 at -0x1.ff2ff1085cbd9p+9, 2.0e7 points, x in [-1076, 1024]. */
+/* exp2(x): the argument of exp is r log(2), r = x - rint(x), rounded once as that of exp. */
+/* <= 1 ULP; worst 0.863 at -0x1.ff2f83cf1820ep+9, 2.0e7 points, x in [-1076, 1024]. */
 JG_MATH double jg_exp2_f64(double x) {
-    double y = x > 1025.0 ? 1025.0 : x;
-    y = y < -1076.0 ? -1076.0 : y;
-    const double k = (y + 0x1.8p52) - 0x1.8p52;
-    const double r = y - k;
-    const jg_pair_f64 p = jg_product_f64(r, 0x1.62e42fefa39efp-1);
-    return jg_exp_value_f64(
-        jg_exp_reduced_f64(k, p.hi, -JG_FMA(r, 0x1.abc9e3b39803fp-56, p.lo)));
+    const double y = jg_clamp_f64(x, -1076.0, 1025.0), t = y + JG_SPLIT_F64;
+    const jg_pair_f64 m = jg_exp_near_zero_f64((y - (t - JG_SPLIT_F64)) * 0x1.62e42fefa39efp-1);
+    const jg_pair_f64 scale = jg_pow2_split_f64(t);
+    const double value = (m.hi + m.lo) * scale.hi * scale.lo;
+    return x == x ? value : x;
 }
-/* <= 1 ULP; worst 0.778 at -0x1.f9f904p+6, 2.0e7 points, x in [-150.5, 128]. */
+/* <= 1 ULP; worst 0.833 at -0x1.f978cep+6, every float32. */
 JG_MATH float jg_exp2_f32(float x) {
-    float y = x > 129.0f ? 129.0f : x;
-    y = y < -151.0f ? -151.0f : y;
-    const float k = (y + 0x1.8p23f) - 0x1.8p23f;
-    const float r = y - k;
-    const jg_pair_f32 p = jg_product_f32(r, 0x1.62e430p-1f);
-    return jg_exp_value_f32(
-        jg_exp_reduced_f32(k, p.hi, -JG_FMAF(r, -0x1.05c610p-29f, p.lo)));
+    const float y = jg_clamp_f32(x, -151.0f, 129.0f), t = y + JG_SPLIT_F32;
+    const jg_pair_f32 m = jg_exp_near_zero_f32((y - (t - JG_SPLIT_F32)) * 0x1.62e430p-1f);
+    const jg_pair_f32 scale = jg_pow2_split_f32(t);
+    const float value = (m.hi + m.lo) * scale.hi * scale.lo;
+    return x == x ? value : x;
 }
 
-/* (exp(x) - 1) unit, unit = 2^-down, as hi + lo with |lo| <= ulp(hi)/2 and a relative error near
- * 2^-57.  The unit (1/2, 1/4) keeps 2^k representable: x <= 710 + log(2) (down - 1).
- * 2^k - 1 leaves a remainder once k > 53.  Where 2^k - 1 and the rest cancel (k = 1), rounding of
- * z = r^2 and of r = hi - lo would show: both are put back. */
-JG_MATH jg_pair_f64 jg_expm1_pair_f64(double x, double down, double unit) {
-    const double y = x < -40.0 ? -40.0 : x;
-    const jg_exp_parts_f64_t e = jg_exp_parts_f64(y);
-    const double scale = jg_pow2_f64(e.k - down);
-    const double base = scale - unit;
-    const double base_lo = (scale - base) - unit;
-    const jg_pair_f64 s = jg_fast_sum_f64(base, scale * e.hi);
-    const double z_lo = jg_residual_f64(e.z, e.r, e.r);
-    const double rest = e.cubic + JG_FMA(e.r, (e.hi - e.r) - e.lo, JG_FMA(-0.5, z_lo, -e.lo));
-    return jg_fast_sum_f64(s.hi, JG_FMA(scale, JG_FMA(0.5, e.z, rest), s.lo + base_lo));
+/* (exp(x) - 1) / 2^down as hi + lo, not normalised, for -40 <= x <= 710 + log(2) (down - 1) (f32:
+ * from -20, and 89): 2^(k - down) - 2^-down, which leaves a remainder once |k| > 53 (kept
+ * for x > 0 if `grows`, else for x < 0), and 2^(k - down) times the rest.  Where both cancel (k = 1),
+ * the rounding of r would show: it is in lo. */
+JG_MATH jg_pair_f64 jg_expm1_pair_f64(double x, double down, int grows) {
+    const double offset = 0x1.8p52 + 1023.0 - down;
+    const double t = JG_FMA(x, 0x1.71547652b82fep+0, offset), k = t - offset;
+    const double first = JG_FMA(-k, 0x1.62e42feep-1, x);
+    const double r = JG_FMA(-k, 0x1.a39ef35793c76p-33, first);
+    const double r_lo = JG_FMA(-k, 0x1.a39ef35793c76p-33, first - r);
+    const double scale = jg_from_bits_f64(jg_to_bits_f64(t) << 52);
+    const double unit = jg_pow2_f64(-down), base = scale - unit;
+    const double base_lo = grows ? (scale - base) - unit : scale - (base + unit);
+    const double hi = JG_FMA(scale, r, base), hi_lo = JG_FMA(scale, r, base - hi);
+    return (jg_pair_f64){hi, JG_FMA(scale, jg_exp_rest_f64(r, r_lo), hi_lo + base_lo)};
 }
-JG_MATH jg_pair_f32 jg_expm1_pair_f32(float x, float down, float unit) {
-    const float y = x < -20.0f ? -20.0f : x;
-    const jg_exp_parts_f32_t e = jg_exp_parts_f32(y);
-    const float scale = jg_pow2_f32(e.k - down);
-    const float base = scale - unit;
-    const float base_lo = (scale - base) - unit;
-    const jg_pair_f32 s = jg_fast_sum_f32(base, scale * e.hi);
-    const float z_lo = jg_residual_f32(e.z, e.r, e.r);
-    const float rest = e.cubic + JG_FMAF(e.r, (e.hi - e.r) - e.lo, JG_FMAF(-0.5f, z_lo, -e.lo));
-    return jg_fast_sum_f32(s.hi, JG_FMAF(scale, JG_FMAF(0.5f, e.z, rest), s.lo + base_lo));
+JG_MATH jg_pair_f32 jg_expm1_pair_f32(float x, float down, int grows) {
+    const float offset = 0x1.8p23f + 127.0f - down;
+    const float t = JG_FMAF(x, 0x1.715476p+0f, offset), k = t - offset;
+    const float first = JG_FMAF(-k, 0x1.62e4p-1f, x);
+    const float r = JG_FMAF(-k, 0x1.7f7d1cp-20f, first);
+    const float r_lo = JG_FMAF(-k, 0x1.7f7d1cp-20f, first - r);
+    const float scale = jg_from_bits_f32(jg_to_bits_f32(t) << 23);
+    const float unit = jg_pow2_f32(-down), base = scale - unit;
+    const float base_lo = grows ? (scale - base) - unit : scale - (base + unit);
+    const float hi = JG_FMAF(scale, r, base), hi_lo = JG_FMAF(scale, r, base - hi);
+    return (jg_pair_f32){hi, JG_FMAF(scale, jg_exp_rest_f32(r, r_lo), hi_lo + base_lo)};
 }
 
 /* exp(x) - 1. */
-/* <= 1 ULP; worst 0.719 at 0x1.64664733f68b4p-2, 1.0e7 points, x in [-60, 709.8]. */
+/* <= 1 ULP; worst 0.937 at 0x1.6b68ff149cf00p-2, 2.0e7 points, x in [-60, 709.8]. */
 JG_MATH double jg_expm1_f64(double x) {
-    const double y = x > 710.0 ? 710.0 : x;
-    const double z = 2.0 * jg_expm1_pair_f64(y, 1.0, 0.5).hi;
-    return jg_magnitude_f64(x) < 0x1p-54 ? x : z;
+    const jg_pair_f64 half = jg_expm1_pair_f64(jg_clamp_f64(x, -40.0, 710.0), 1.0, 1);
+    const double value = 2.0 * (half.hi + half.lo);
+    return jg_magnitude_f64(x) >= 0x1p-54 ? value : x;
 }
-/* <= 1 ULP; worst 0.710 at 0x1.6353bep-2, every float32. */
+/* <= 1 ULP; worst 0.943 at 0x1.6599bap-2, every float32. */
 JG_MATH float jg_expm1_f32(float x) {
-    const float y = x > 89.0f ? 89.0f : x;
-    const float z = 2.0f * jg_expm1_pair_f32(y, 1.0f, 0.5f).hi;
-    return jg_magnitude_f32(x) < 0x1p-25f ? x : z;
+    const jg_pair_f32 half = jg_expm1_pair_f32(jg_clamp_f32(x, -20.0f, 89.0f), 1.0f, 1);
+    const float value = 2.0f * (half.hi + half.lo);
+    return jg_magnitude_f32(x) >= 0x1p-25f ? value : x;
 }
 
 #endif

@@ -73,6 +73,22 @@ JG_MATH jg_log_parts_f32_t jg_log_parts_f32(float k, float f) {
     return (jg_log_parts_f32_t){h.hi, h.lo + JG_FMAF(k, 0x1.7f7d1cp-20f, t.tail), t.slope};
 }
 
+/* The value of a logarithm at zero, below, at infinity and at nan; `y` elsewhere.  One comparison
+ * finds them all: the rest of the floats have bits from 1 to below those of infinity.  All ones,
+ * a nan, is what the sign of a negative number spreads to. */
+JG_MATH double jg_log_special_f64(double x, double y) {
+    const uint64_t bits = jg_to_bits_f64(x);
+    const double nan_below = jg_from_bits_f64(bits | (uint64_t)((int64_t)bits >> 63));
+    const double special = x == 0.0 ? -__builtin_inf() : nan_below;
+    return bits - 1 < 0x7fefffffffffffffu ? y : special;
+}
+JG_MATH float jg_log_special_f32(float x, float y) {
+    const uint32_t bits = jg_to_bits_f32(x);
+    const float nan_below = jg_from_bits_f32(bits | (uint32_t)((int32_t)bits >> 31));
+    const float special = x == 0.0f ? -__builtin_inff() : nan_below;
+    return bits - 1 < 0x7f7fffffu ? y : special;
+}
+
 /* log(x): -inf at zero, nan below. */
 /* <= 1 ULP; worst 0.890 at 0x1.6968be603b71bp-1, 2.0e7 points, x in [4.941e-324, 1.79e+308]. */
 JG_MATH double jg_log_f64(double x) {
@@ -80,10 +96,7 @@ JG_MATH double jg_log_f64(double x) {
     const jg_log_split_f64_t v = jg_log_split_f64(tiny ? x * 0x1p54 : x);
     const jg_log_parts_f64_t l =
         jg_log_parts_f64(v.k - (tiny ? 54.0 : 0.0), v.m - 1.0);
-    double y = l.hi + l.lo;
-    y = x < __builtin_inf() ? y : x;
-    y = x < 0.0 ? __builtin_nan("") : y;
-    return x == 0.0 ? -__builtin_inf() : y;
+    return jg_log_special_f64(x, l.hi + l.lo);
 }
 /* <= 1 ULP; worst 0.858 at 0x1.688a56p-1, every float32. */
 JG_MATH float jg_log_f32(float x) {
@@ -91,41 +104,34 @@ JG_MATH float jg_log_f32(float x) {
     const jg_log_split_f32_t v = jg_log_split_f32(tiny ? x * 0x1p25f : x);
     const jg_log_parts_f32_t l =
         jg_log_parts_f32(v.k - (tiny ? 25.0f : 0.0f), v.m - 1.0f);
-    float y = l.hi + l.lo;
-    y = x < __builtin_inff() ? y : x;
-    y = x < 0.0f ? __builtin_nanf("") : y;
-    return x == 0.0f ? -__builtin_inff() : y;
+    return jg_log_special_f32(x, l.hi + l.lo);
 }
 
-/* log(1 + x): -inf at -1, nan below.  1 + x = u + c exactly; while u needs no scaling f = x is
- * used as it stands, so that small x keep their relative accuracy. */
+/* log(1 + x): -inf at -1, nan below.  1 + x = u + c exactly up to 2^53 (f32: 2^24), and c is of no
+ * account beyond; while u needs no scaling f = x is used as it stands, so that small x keep their
+ * relative accuracy. */
 /* <= 1 ULP; worst 0.931 at -0x1.2c40797467da1p-2, 2.0e7 points, x in [-1, 1.79e+308]. */
 JG_MATH double jg_log1p_f64(double x) {
-    const jg_pair_f64 u = jg_sum_f64(1.0, x);
-    const jg_log_split_f64_t v = jg_log_split_f64(u.hi);
+    const double u = 1.0 + x, half_c = 0.5 * (x - (u - 1.0));
+    const jg_log_split_f64_t v = jg_log_split_f64(u);
     const int unscaled = v.k == 0.0;
-    const double scaled_c = v.k > 60.0 ? 0.0 : u.lo * jg_pow2_f64(v.k > 60.0 ? 0.0 : -v.k);
-    const double f = unscaled ? x : v.m - 1.0;
-    const jg_log_parts_f64_t l = jg_log_parts_f64(v.k, f);
-    double y = l.hi + JG_FMA(unscaled ? 0.0 : scaled_c, l.slope, l.lo);
-    y = x < __builtin_inf() ? y : x;
-    y = jg_magnitude_f64(x) < 0x1p-54 ? x : y;
-    y = x < -1.0 ? __builtin_nan("") : y;
-    return x == -1.0 ? -__builtin_inf() : y;
+    /* 2^(1 - k): zero for the largest k */
+    const double scale = jg_from_bits_f64(jg_to_bits_f64((0x1.8p52 + 1024.0) - v.k) << 52);
+    const jg_log_parts_f64_t l = jg_log_parts_f64(v.k, unscaled ? x : v.m - 1.0);
+    const double c = unscaled ? 0.0 : half_c * scale;
+    const double y = jg_log_special_f64(u, l.hi + JG_FMA(c, l.slope, l.lo));
+    return jg_magnitude_f64(x) < 0x1p-54 ? x : y;
 }
 /* <= 1 ULP; worst 0.912 at -0x1.2c5a92p-2, every float32. */
 JG_MATH float jg_log1p_f32(float x) {
-    const jg_pair_f32 u = jg_sum_f32(1.0f, x);
-    const jg_log_split_f32_t v = jg_log_split_f32(u.hi);
+    const float u = 1.0f + x, half_c = 0.5f * (x - (u - 1.0f));
+    const jg_log_split_f32_t v = jg_log_split_f32(u);
     const int unscaled = v.k == 0.0f;
-    const float scaled_c = v.k > 30.0f ? 0.0f : u.lo * jg_pow2_f32(v.k > 30.0f ? 0.0f : -v.k);
-    const float f = unscaled ? x : v.m - 1.0f;
-    const jg_log_parts_f32_t l = jg_log_parts_f32(v.k, f);
-    float y = l.hi + JG_FMAF(unscaled ? 0.0f : scaled_c, l.slope, l.lo);
-    y = x < __builtin_inff() ? y : x;
-    y = jg_magnitude_f32(x) < 0x1p-25f ? x : y;
-    y = x < -1.0f ? __builtin_nanf("") : y;
-    return x == -1.0f ? -__builtin_inff() : y;
+    const float scale = jg_from_bits_f32(jg_to_bits_f32((0x1.8p23f + 128.0f) - v.k) << 23);
+    const jg_log_parts_f32_t l = jg_log_parts_f32(v.k, unscaled ? x : v.m - 1.0f);
+    const float c = unscaled ? 0.0f : half_c * scale;
+    const float y = jg_log_special_f32(u, l.hi + JG_FMAF(c, l.slope, l.lo));
+    return jg_magnitude_f32(x) < 0x1p-25f ? x : y;
 }
 
 /* k unit + (f + tail) scale: the logarithm in another base b, unit = log_b(2), scale = log_b(e),
@@ -138,10 +144,7 @@ JG_MATH double jg_log_base_f64(double x, jg_pair_f64 unit, jg_pair_f64 scale) {
     const jg_pair_f64 p = jg_product_f64(l.hi, scale.hi);
     const double p_lo = p.lo + JG_FMA(l.hi, scale.lo, l.lo * scale.hi);
     const jg_pair_f64 h = jg_fast_sum_f64(k * unit.hi, p.hi);
-    double y = h.hi + (h.lo + JG_FMA(k, unit.lo, p_lo));
-    y = x < __builtin_inf() ? y : x;
-    y = x < 0.0 ? __builtin_nan("") : y;
-    return x == 0.0 ? -__builtin_inf() : y;
+    return jg_log_special_f64(x, h.hi + (h.lo + JG_FMA(k, unit.lo, p_lo)));
 }
 JG_MATH float jg_log_base_f32(float x, jg_pair_f32 unit, jg_pair_f32 scale) {
     const int tiny = x < 0x1p-126f;
@@ -151,10 +154,7 @@ JG_MATH float jg_log_base_f32(float x, jg_pair_f32 unit, jg_pair_f32 scale) {
     const jg_pair_f32 p = jg_product_f32(l.hi, scale.hi);
     const float p_lo = p.lo + JG_FMAF(l.hi, scale.lo, l.lo * scale.hi);
     const jg_pair_f32 h = jg_fast_sum_f32(k * unit.hi, p.hi);
-    float y = h.hi + (h.lo + JG_FMAF(k, unit.lo, p_lo));
-    y = x < __builtin_inff() ? y : x;
-    y = x < 0.0f ? __builtin_nanf("") : y;
-    return x == 0.0f ? -__builtin_inff() : y;
+    return jg_log_special_f32(x, h.hi + (h.lo + JG_FMAF(k, unit.lo, p_lo)));
 }
 
 /* log2(x), log10(x): special values as log. */
@@ -203,35 +203,43 @@ JG_MATH double jg_cbrt_f64(double x) {
 /* <= 1 ULP; worst 0.500 at -0x1.06a76ap+127, 2.0e7 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_cbrt_f32(float x) { return (float)jg_cbrt_f64((double)x); }
 
-/* log(1 + exp(a + a_lo)), a <= 0 (f64: |a_lo| < 2^-40), as an unevaluated pair.  e = exp(a) is
- * kept as eh + el; above 1/2 the logarithm is taken of (1 + e)/2 = 1 + (e - 1)/2, where e - 1 is
- * exact. */
+/* log(1 + exp(a + a_lo)), -746 <= a <= 0, |a_lo| < 2^-40 (f32: -104, 2^-17), as an unevaluated
+ * pair.  e = exp(a) is kept as eh + el; log(1 + e) = u + u^3 R(u^2), u = 2 e / (2 + e) <= 2/3, one
+ * division, corrected once; R: relative error of the logarithm 2^-59 (f32: 2^-33). */
 JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
-    const jg_exp_parts_f64_t e = jg_exp_parts2_f64(a < -746.0 ? -746.0 : a, a_lo);
-    const jg_pair_f64 sig = jg_exp_significand_f64(e);
-    const jg_pair_f64 m = jg_fast_sum_f64(sig.hi, sig.lo);
-    const jg_pair_f64 scale = jg_pow2_halves_f64(e.k);
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a, a_lo);
+    const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo), scale = jg_pow2_split_f64(e.t);
     const double eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
-    const int half = eh > 0.5;
-    const jg_log_parts_f64_t l =
-        jg_log_parts_f64(half ? 1.0 : 0.0, half ? 0.5 * (eh - 1.0) : eh);
-    return (jg_pair_f64){l.hi, JG_FMA(half ? 0.5 * el : el, l.slope, l.lo)};
+    const jg_pair_f64 d = jg_fast_sum_f64(2.0, eh);
+    const double inverse = 1.0 / d.hi, twice = eh + eh, u = twice * inverse;
+    const double rest = JG_FMA(-u, d.lo + el, el + el) + jg_residual_f64(twice, u, d.hi);
+    const double z = u * u, w = z * z, w2 = w * w;
+    const double c01 = JG_FMA(z, 0x1.99999999a0787p-7, 0x1.5555555555535p-4);
+    const double c23 = JG_FMA(z, 0x1.c71c741db3bfcp-12, 0x1.2492492089ff4p-9);
+    const double c45 = JG_FMA(z, 0x1.3b1ddef820debp-16, 0x1.745cb3d3dc9c3p-14);
+    const double c67 = JG_FMA(z, 0x1.efdab6fb8dae5p-21, 0x1.10679a140f088p-18);
+    const double c89 = JG_FMA(z, 0x1.5c8095f848fbbp-24, 0x1.55a79c0ab79afp-23);
+    const double high = JG_FMA(c89, w2, JG_FMA(c67, w, c45));
+    const double r = JG_FMA(high, w2, JG_FMA(c23, w, c01));
+    return (jg_pair_f64){u, JG_FMA(u * z, r, rest * inverse)};
 }
 JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
-    const jg_exp_parts_f32_t e = jg_exp_parts_f32(a < -104.0f ? -104.0f : a);
-    const jg_pair_f32 sig = jg_exp_significand_f32(e);
-    const jg_pair_f32 m = jg_fast_sum_f32(sig.hi, sig.lo);
-    const jg_pair_f32 scale = jg_pow2_halves_f32(e.k);
+    const jg_exp_pair_f32_t e = jg_exp_pair_f32(a, 0.0f);
+    const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo), scale = jg_pow2_split_f32(e.t);
     const float eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
-    const int half = eh > 0.5f;
-    const jg_log_parts_f32_t l =
-        jg_log_parts_f32(half ? 1.0f : 0.0f, half ? 0.5f * (eh - 1.0f) : eh);
-    return (jg_pair_f32){l.hi, JG_FMAF(half ? 0.5f * el : el, l.slope, l.lo)};
+    const jg_pair_f32 d = jg_fast_sum_f32(2.0f, eh);
+    const float inverse = 1.0f / d.hi, twice = eh + eh, u = twice * inverse;
+    const float rest = JG_FMAF(-u, d.lo + el, el + el) + jg_residual_f32(twice, u, d.hi);
+    const float z = u * u, w = z * z;
+    const float c01 = JG_FMAF(z, 0x1.9996d8p-7f, 0x1.555558p-4f);
+    const float c23 = JG_FMAF(z, 0x1.b72bb6p-12f, 0x1.250510p-9f);
+    const float r = JG_FMAF(JG_FMAF(w, 0x1.f08b0cp-14f, c23), w, c01);
+    return (jg_pair_f32){u, JG_FMAF(u * z, r, rest * inverse)};
 }
 
 /* log(exp(a) + exp(b)) = max + log1p(exp(min - max)); equal infinities give themselves. */
-/* <= 1 ULP or 2^-54 absolute; worst 0.634 at -0x1.5c7ec6fb93b9p+0, -0x1.181545abea548p+1,
- * 6.0e5 points, 3 boxes. */
+/* <= 1 ULP or 2^-54 absolute; worst 0.715 at 0x1.280929800f762p-34, -0x1.6d4936cb4fe5ep-43,
+ * 5.0e6 points, 3 boxes. */
 JG_MATH double jg_logaddexp_f64(double a, double b) {
     const double high = a > b ? a : b, low = a > b ? b : a;
     const jg_pair_f64 d = jg_sum_f64(low, -high);

@@ -28,16 +28,42 @@ def scaled(t: mpf) -> mpf:
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
 
 
+CENTER = mpf(0.4)  # of the range of z = x^2
+
+
+def t_of(x: mpf) -> mpf:
+    """The argument of the polynomial for the tail of erf: small where erfc is large."""
+    return (x - 1) / (x + mpf("1.5"))
+
+
+def x_of(t: mpf) -> mpf:
+    """Its inverse."""
+    return (1 + mpf("1.5") * t) / (1 - t)
+
+
+def erfcx(t: mpf) -> mpf:
+    """exp(x^2) erfc(x)."""
+    return mp.exp(x_of(t) ** 2) * mp.erfc(x_of(t))
+
+
+def erf_weight(t: mpf) -> mpf:
+    """What an error of `erfcx` is multiplied by in erf."""
+    return mp.exp(-(x_of(t) ** 2))
+
+
 def main() -> None:
     """Print the C initialisers."""
     print(
-        fit(erf_rest, 0, mpf("0.8101"), range(13)).report(
-            "erf f64: erf(x)/x - 1 in z = x^2, x <= 0.9"
+        fit(lambda y: erf_rest(y + CENTER), -CENTER, mpf("0.4101"), range(12)).report(
+            "erf f64: erf(x)/x - 1 in x^2 - 0.4, x <= 0.9"
         )
     )
     low = (mpf("0.69") - 4) / (mpf("0.69") + 4)
     found = fit(scaled, low, 1, range(23), weight=lambda t: 1 / scaled(t), refit=2)
     print(found.report("(1 + 2x) erfcx(x) for x >= 0.69, relative"))
+    ends = t_of(mpf("0.89")), t_of(mpf(6))  # erf(6) rounds to one
+    found = fit(erfcx, *ends, range(14), weight=erf_weight, refit=2)
+    print(found.report("erfcx(x) in t = (x - 1)/(x + 3/2), times exp(-x^2)"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ def r_of(z: mpf) -> mpf:
     return (2 * mp.atanh(s) - 2 * s) / s**3
 
 
+def doubled_rest(z: mpf) -> mpf:
+    """(2 atanh(u/2) - u) / u^3 as a function of z = u^2: in u = 2 s, s = f/(2 + f)."""
+    return r_of(z / 4) / 8
+
+
 def main() -> None:
     """Print the C initialisers."""
     narrow = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mpf("1.0001")
@@ -25,6 +30,9 @@ def main() -> None:
         powers = range(degree + 1)
         found = fit(r_of, 0, wide**2, powers, weight=lambda z: z ** mpf("1.5"), dtype=dtype)
         print(found.report(f"log {dtype}, |s| <= 0.2, R of degree {degree}", dtype))
+    for dtype, degree in (("f64", 9), ("f32", 4)):
+        found = fit(doubled_rest, 0, mpf(4) / 9, range(degree + 1), weight=lambda z: z, dtype=dtype)
+        print(found.report(f"log {dtype} of 1 to 2 in u = 2 s, relative", dtype))
     third = mpf(2) / 3
     head = mpf(float(third))
     print(f"2/3 = {as_c(head)} + {as_c(third - head)}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from jitgraph.graph import Apply, Constant, TensorType, Variable, toposort
 from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.scalar import FUNCTIONS, fast_name
 
 # Constants with more elements are passed to compiled code like arguments.
 LARGEST_WRITTEN = 64
@@ -31,12 +32,17 @@ def _constant_text(constant: Constant) -> str:
 
 
 def _code_text(node: Apply) -> str:
-    """The C expression of an elementwise function: one declared by a program, at run time, is not
-    covered by the digest of our own files, and may change from one run to the next."""
+    """The C expressions of an elementwise function, of either accuracy: one declared by a program,
+    at run time, is not covered by the digest of our own files, and may change from one run to the
+    next."""
     op = node.op
     if not isinstance(op, Elementwise):
         return ""
-    return " " + repr(op.scalar.template(op.dtypes_in(node), node.outputs[0].type.dtype))
+    forms = [op.scalar]
+    if op.scalar.fast is not None:
+        forms.append(FUNCTIONS[fast_name(op.scalar_name)])
+    result = node.outputs[0].type.dtype
+    return "".join(f" {f.template(op.dtypes_in(node), result)!r}" for f in forms)
 
 
 def graph_text(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:

@@ -107,6 +107,7 @@ class MonitorMode(Mode):
         included: frozenset[str] = _NONE,
         excluded: frozenset[str] = _NONE,
         required: frozenset[str] = _NONE,
+        accuracy: str | None = None,
     ):
         _set(
             self,
@@ -115,6 +116,7 @@ class MonitorMode(Mode):
             included=included,
             excluded=excluded,
             required=required,
+            accuracy=accuracy,
             pre_func=pre_func,
             post_func=post_func,
         )
@@ -179,6 +181,7 @@ class NanGuardMode(Mode):
         included: frozenset[str] = _NONE,
         excluded: frozenset[str] = _NONE,
         required: frozenset[str] = _NONE,
+        accuracy: str | None = None,
     ):
         _set(
             self,
@@ -187,6 +190,7 @@ class NanGuardMode(Mode):
             included=included,
             excluded=excluded,
             required=required,
+            accuracy=accuracy,
             nan_is_error=nan_is_error,
             inf_is_error=inf_is_error,
             big_is_error=big_is_error,
@@ -283,6 +287,7 @@ class DebugMode(Mode):
         included: frozenset[str] = _NONE,
         excluded: frozenset[str] = _NONE,
         required: frozenset[str] = _NONE,
+        accuracy: str | None = None,
     ):
         _set(
             self,
@@ -291,6 +296,7 @@ class DebugMode(Mode):
             included=included,
             excluded=excluded,
             required=required,
+            accuracy=accuracy,
             check_c_code=check_c_code,
             check_py_code=check_py_code,
             check_isfinite=check_isfinite,

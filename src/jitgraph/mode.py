@@ -1,4 +1,5 @@
-"""Modes: which rewrites a function is compiled with, and whether it runs as C or in NumPy.
+"""Modes: which rewrites a function is compiled with, whether it runs as C or in NumPy, and how
+accurate the C functions are.
 
 A mode selects rewrites by tags: names of groups ('stabilize', 'fusion', 'fast_run', …) and of
 single rules ('local_log1p', …). Names are Theano's; a tag that nothing has is ignored.
@@ -54,10 +55,11 @@ FUSION = frozenset({"fusion", "elemwise_fusion", "local_elemwise_fusion", "fast_
 @dataclass(frozen=True)
 class Mode:
     """`linker` (None: config.linker), a set of rewrites `optimizer` ('default': config.optimizer,
-    None: no rewrites), and the tags added, taken out and required.
+    None: no rewrites), the tags added, taken out and required, and the `accuracy` of compiled
+    functions: 'exact', 'fast' or None (config.accuracy when a function is compiled).
 
     Aliases are resolved: `linker` is 'c' or 'reference' after construction. Raises KeyError for an
-    unknown linker or optimizer. Modes are values: the methods return new ones.
+    unknown linker, optimizer or accuracy. Modes are values: the methods return new ones.
     """
 
     linker: str | None = None
@@ -65,6 +67,7 @@ class Mode:
     included: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
+    accuracy: str | None = None
 
     def __post_init__(self) -> None:
         linker = config.linker if self.linker is None else self.linker
@@ -74,6 +77,8 @@ class Mode:
         if name not in OPTIMIZERS:
             raise KeyError(name)
         object.__setattr__(self, "optimizer", name)
+        if self.accuracy not in (None, "exact", "fast"):
+            raise KeyError(self.accuracy)
 
     def including(self, *tags: str) -> Mode:
         """This mode with the rewrites that have one of `tags`, too."""
@@ -86,6 +91,10 @@ class Mode:
     def requiring(self, *tags: str) -> Mode:
         """This mode with those of its rewrites only that have all of `tags`."""
         return replace(self, required=self.required | set(tags))
+
+    def with_accuracy(self, accuracy: str | None) -> Mode:
+        """This mode with functions like exp at most 1 ULP or so off ('exact'), or 4 ('fast')."""
+        return replace(self, accuracy=accuracy)
 
     def clone(self, link_kwargs: Any = None, optimizer: Any = "", **kwargs: Any) -> Mode:
         """The same mode, with another set of rewrites if `optimizer` is given."""
@@ -119,9 +128,15 @@ class Mode:
         """Whether elementwise functions that feed each other share one loop."""
         return self.selects(FUSION) and config.tensor.local_elemwise_fusion
 
+    @property
+    def fast(self) -> bool:
+        """Whether compiled code calls the fast forms of functions."""
+        return self.linker == "c" and (self.accuracy or config.accuracy) == "fast"
+
     def token(self) -> str:
         """The mode as text for cache keys: equal for modes that compile the same program."""
         facts: list[Any] = [self.linker, self.merge, self.fusion, self._rules_token()]
+        facts.extend(["fast"] if self.fast else [])
         return json.dumps(facts, separators=(",", ":"))
 
     def _rules_token(self) -> str:
@@ -147,6 +162,7 @@ class Mode:
             ("requiring", self.required),
         ):
             parts.extend([f"{word} {', '.join(sorted(tags))}"] if tags else [])
+        parts.extend([f"accuracy {self.accuracy}"] if self.accuracy else [])
         return f"Mode({'; '.join(parts)})"
 
 

@@ -245,6 +245,13 @@ _COMPILATION = [
         "Set of rewrites of mode 'Mode'.",
     ),
     Option(
+        "accuracy",
+        _enum("exact", "fast"),
+        "exact",
+        "Of exp, log, tanh and the like in compiled code: 'exact' (1 ULP) or 'fast' (4 ULP, about "
+        "half the time). Modes that have an accuracy of their own keep it.",
+    ),
+    Option(
         "optimizer_excluding",
         _STR,
         "",
@@ -369,6 +376,13 @@ _TOOLCHAIN = [
         _int(0),
         32768,
         "Elements below which a loop runs on one thread.",
+    ),
+    Option(
+        "streaming_threshold",
+        _int(0),
+        2**26,
+        "Bytes of results from which a loop over all elements writes past the caches. Results that "
+        "are larger than the caches would not be found there again.",
     ),
     _unused("cxx", _STR, "", "Path of the C++ compiler (see cc).", read_only=True),
     _unused("gcc.cxxflags", _STR, "", "Flags of the C++ compiler (see cflags)."),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fast_functions import FAST
 from ulp import (
     CSRC,
     DEFAULT_CC,
@@ -25,6 +26,7 @@ from ulp import (
 )
 
 PRIMARY = ("exp", "log", "sigmoid", "softplus", "log1p", "expm1", "tanh")
+FAST_NAMES = tuple(f"{name}_fast" for name in FAST)
 COMPILERS = [cc for cc in ("gcc", "clang") if shutil.which(cc)] or [DEFAULT_CC]
 LEVELS = ["x86-64-v2", "x86-64-v3"] if native_march().startswith("x86-64") else ["native"]
 
@@ -47,7 +49,8 @@ def test_bound(loops: Loops, name: str, dtype: str) -> None:
 @pytest.mark.parametrize("march", LEVELS)
 def test_bound_on_other_instruction_sets(tmp_path: Path, cc: str, march: str) -> None:
     """x86-64-v2 has no fused multiply-add: exact products are built from halves there."""
-    functions = [TABLE[name] for name in (*PRIMARY, "erf", "sin", "atan2", "pow")]
+    others = (*FAST_NAMES, "erf", "exp2", "sinh", "cosh", "logaddexp", "sin", "atan2", "pow")
+    functions = [TABLE[name] for name in (*PRIMARY, *others)]
     loops = compile_loops(functions, tmp_path, march=march, cc=cc)
     for f in functions:
         for dtype in ("f64", "f32"):
@@ -101,7 +104,7 @@ def test_bound_every_float32(name: str) -> None:
 
 @SLOW
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["exp", "log", "trig", "erf", "gamma"])
+@pytest.mark.parametrize("script", ["exp", "log", "trig", "erf", "gamma", "fast"])
 def test_coefficients_come_from_the_scripts(script: str) -> None:
     """Every number that a script prints stands in a header."""
     folder = CSRC / "coefficients"

@@ -59,6 +59,8 @@ ODD = [
     "erfinv",
     "j1",
     "i1",
+    "tanh_fast",
+    "erf_fast",
 ]
 
 
@@ -72,7 +74,22 @@ def test_odd_functions_are_odd(loops: Loops, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sin", "tan", "tanh", "expm1", "log1p", "asin", "atan", "sinh", "asinh", "atanh"]
+    "name",
+    [
+        "sin",
+        "tan",
+        "tanh",
+        "expm1",
+        "log1p",
+        "asin",
+        "atan",
+        "sinh",
+        "asinh",
+        "atanh",
+        "tanh_fast",
+        "expm1_fast",
+        "log1p_fast",
+    ],
 )
 def test_subnormals_pass_unchanged(loops: Loops, name: str) -> None:
     for dtype in ("f64", "f32"):

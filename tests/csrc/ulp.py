@@ -29,6 +29,7 @@ import gmpy2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for python -m tests.csrc.ulp
+import fast_functions  # noqa: F401  (adds to TABLE)
 import special_functions  # noqa: F401  (adds to TABLE)
 from math_functions import TABLE, MathFunction
 

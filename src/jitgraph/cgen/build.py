@@ -34,7 +34,7 @@ from jitgraph.ops import arithmetic as ar
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, Subtensor, slice_bounds
 from jitgraph.ops.nnet import Pick
-from jitgraph.ops.scalar import FUNCTIONS
+from jitgraph.ops.scalar import FUNCTIONS, fast_name
 from jitgraph.ops.shape import (
     Alloc,
     ARange,
@@ -54,6 +54,9 @@ WHOLE: Index = (Poly.name("?"),)
 VIEWS = (DimShuffle, Subtensor, Rebroadcast, SpecifyShape, Alloc, ARange, Pick, Reshape)
 # Views whose index comes from an array, so it must be checked before it is used.
 GATHERS = (Pick, AdvancedSubtensor)
+# softplus -> x to softplus(-x), in both accuracies.
+SOFTPLUS = {"softplus": "softplus_minus"}
+SOFTPLUS |= {fast_name(f): fast_name(g) for f, g in SOFTPLUS.items()}
 
 
 # gcc takes (double)(int32_t)x for trunc(x), which is -0.0 for -0.5 and 3e9 for 3e9. So an integer
@@ -206,7 +209,8 @@ class Builder:
             self._memo[(v, index)] = atoms[0]
             return []
         if negated is not None:
-            self._memo[(v, index)] = self.call("softplus_minus", tuple(atoms), v.type.dtype)
+            name = SOFTPLUS[node.op.scalar_name]
+            self._memo[(v, index)] = self.call(name, tuple(atoms), v.type.dtype)
             return []
         self._memo[(v, index)] = self.apply(node.op, atoms, node.op.dtypes_in(node), v.type.dtype)
         return []
@@ -214,7 +218,7 @@ class Builder:
     def _negated(self, node: Apply) -> Variable | None:
         """x where the node is softplus(-x): together with softplus(x) it costs little more."""
         (x,) = node.inputs[:1]
-        if node.op.scalar_name != "softplus" or x in self.buffers or x.owner is None:
+        if node.op.scalar_name not in SOFTPLUS or x in self.buffers or x.owner is None:
             return None
         inner = x.owner
         if not isinstance(inner.op, Elementwise) or inner.op.scalar_name != "neg":

@@ -34,8 +34,13 @@ def _vectorised(function: Any) -> Any:
     return apply
 
 
-def _unary(name: str, numpy: Any, header: str, grad: Any, **more: Any) -> Elementwise:
+def _unary(
+    name: str, numpy: Any, header: str, grad: Any, *, fast: bool = False, **more: Any
+) -> Elementwise:
+    """A function of one operand by its C name; `fast`: jg_fast.h has a form of it."""
     more.setdefault("c", f"jg_{name}_{{t}}({{0}})")
+    if fast:
+        more["fast"] = f"jg_{name}_fast_{{t}}({{0}})"
     more.setdefault("ulp", 2)
     more.setdefault("rule", rules.floating)
     return elementwise(name, arity=1, numpy=numpy, header=header, grad=grad, **more)
@@ -44,18 +49,34 @@ def _unary(name: str, numpy: Any, header: str, grad: Any, **more: Any) -> Elemen
 POSITIVE = ((0.3, 3.0),)
 UNIT = ((-0.9, 0.9),)
 
-exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1)
-exp2 = _unary("exp2", np.exp2, "jg_exp.h", lambda g, x, y: g * y * number_like(LN2, y))
-expm1 = _unary("expm1", np.expm1, "jg_exp.h", lambda g, x, y: g * exp(x), ulp=1)
-log = _unary("log", np.log, "jg_log.h", lambda g, x, y: g / x, ulp=1, domain=POSITIVE)
+exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1, fast=True)
+exp2 = _unary("exp2", np.exp2, "jg_exp.h", lambda g, x, y: g * y * number_like(LN2, y), fast=True)
+expm1 = _unary("expm1", np.expm1, "jg_exp.h", lambda g, x, y: g * exp(x), ulp=1, fast=True)
+log = _unary("log", np.log, "jg_log.h", lambda g, x, y: g / x, ulp=1, domain=POSITIVE, fast=True)
 log2 = _unary(
-    "log2", np.log2, "jg_log.h", lambda g, x, y: g / (x * number_like(LN2, y)), domain=POSITIVE
+    "log2",
+    np.log2,
+    "jg_log.h",
+    lambda g, x, y: g / (x * number_like(LN2, y)),
+    domain=POSITIVE,
+    fast=True,
 )
 log10 = _unary(
-    "log10", np.log10, "jg_log.h", lambda g, x, y: g / (x * number_like(LN10, y)), domain=POSITIVE
+    "log10",
+    np.log10,
+    "jg_log.h",
+    lambda g, x, y: g / (x * number_like(LN10, y)),
+    domain=POSITIVE,
+    fast=True,
 )
 log1p = _unary(
-    "log1p", np.log1p, "jg_log.h", lambda g, x, y: g / (1 + x), ulp=1, domain=((-0.6, 3.0),)
+    "log1p",
+    np.log1p,
+    "jg_log.h",
+    lambda g, x, y: g / (1 + x),
+    ulp=1,
+    domain=((-0.6, 3.0),),
+    fast=True,
 )
 sqrt = _unary(
     "sqrt",
@@ -106,7 +127,9 @@ arctan2 = elementwise(
 )
 sinh = _unary("sinh", np.sinh, "jg_hyperbolic.h", lambda g, x, y: g * cosh(x))
 cosh = _unary("cosh", np.cosh, "jg_hyperbolic.h", lambda g, x, y: g * sinh(x))
-tanh = _unary("tanh", np.tanh, "jg_hyperbolic.h", lambda g, x, y: g * (1 - sqr(y)), ulp=1)
+tanh = _unary(
+    "tanh", np.tanh, "jg_hyperbolic.h", lambda g, x, y: g * (1 - sqr(y)), ulp=1, fast=True
+)
 arcsinh = _unary(
     "arcsinh",
     np.arcsinh,
@@ -165,6 +188,7 @@ xlogx = elementwise(
     rule=rules.floating,
     numpy=_xlogx,
     c="{0} == 0 ? 0 : {0} * jg_log_{t}({0})",
+    fast="{0} == 0 ? 0 : {0} * jg_log_fast_{t}({0})",
     header="jg_log.h",
     grad=lambda g, x, y: g * (1 + log(x)),
     ulp=2,
@@ -177,6 +201,7 @@ xlogy0 = elementwise(
     rule=rules.floating,
     numpy=_xlogy0,
     c="{0} == 0 ? 0 : {0} * jg_log_{t}({1})",
+    fast="{0} == 0 ? 0 : {0} * jg_log_fast_{t}({1})",
     header="jg_log.h",
     grad=lambda g, a, b, y: (g * log(b), switch(eq(a, 0), 0.0, g * a / b)),
     ulp=2,
@@ -192,6 +217,7 @@ erf = _unary(
     "jg_erf.h",
     lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
+    fast=True,
 )
 erfc = _unary(
     "erfc",

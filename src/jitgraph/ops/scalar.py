@@ -11,7 +11,7 @@ dtypes the rule asks for; `{T}` is the C type and `{t}` the tag (`f64`) of the r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitgraph import dtypes
@@ -20,6 +20,11 @@ from jitgraph.config import config
 # operand dtypes -> (dtypes the operands are converted to, dtype of the result)
 DtypeRule = Callable[..., tuple[tuple[str, ...], str]]
 Interval = tuple[float, float]
+# A C template, or what chooses it: (dtypes of the operands, dtype of the result) -> template
+Template = str | Callable[[tuple[str, ...], str], str]
+
+# Accuracy 'fast': its C lies in this header of csrc and stays within so many ULP.
+FAST_HEADER, FAST_ULP = "jg_fast.h", 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +35,7 @@ class ScalarFunction:
     arity: int
     rule: DtypeRule
     numpy: Callable[..., Any]
-    c: str | Callable[[tuple[str, ...], str], str]
+    c: Template
     # (g, *operands, result) -> one gradient an operand; None stands for zero
     grad: Callable[..., Any] | None
     no_grad: str = ""  # the reason when grad is None
@@ -42,6 +47,7 @@ class ScalarFunction:
     domain: tuple[Interval, ...] = ((-3.0, 3.0),)  # where gradients are tested, per operand
     smooth: bool = True  # numeric differentiation applies on the whole domain
     doc: str = ""
+    fast: Template | None = None  # of accuracy 'fast', where it is another: calls FAST_HEADER
 
     @property
     def printed(self) -> str:
@@ -70,7 +76,22 @@ def declare(function: ScalarFunction) -> ScalarFunction:
     if function.grad is None and not function.no_grad:
         raise ValueError(f"{function.name} needs a gradient, or a reason why there is none")
     FUNCTIONS[function.name] = function
+    if function.fast is not None:
+        name = fast_name(function.name)
+        FUNCTIONS[name] = replace(
+            function,
+            name=name,
+            c=function.fast,
+            header=FAST_HEADER,
+            ulp=max(FAST_ULP, function.ulp),
+            fast=None,
+        )
     return function
+
+
+def fast_name(name: str) -> str:
+    """The name under which the form of accuracy 'fast' is declared, if there is one."""
+    return f"{name}{{fast}}"
 
 
 # -- dtype rules ---------------------------------------------------------------------------

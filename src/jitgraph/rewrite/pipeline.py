@@ -3,7 +3,8 @@
 Each phase repeats its rules and the canonical ones until nothing changes. Stable rules come before
 those that move views and indices into expressions, because they recognise whole expressions.
 Approximations come after the stable rules, which therefore still find the exact sigmoid; composite
-ops are written out last, so that rules see them whole.
+ops are written out last, so that rules see them whole, and only then, for accuracy 'fast',
+functions take the form that no rule knows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from jitgraph.config import config
 from jitgraph.graph import Variable, toposort
 from jitgraph.op import Op, without_test_values
+from jitgraph.ops.elementwise import Elementwise
 from jitgraph.rewrite import (
     canonical,
     index,
@@ -50,6 +52,7 @@ SWITCHABLE: list[Rule | scan_rules.LoopRule] = [
 ]
 
 EXPANSION = RuleSet(special.EXPAND)
+FAST_FORMS = RuleSet(special.FAST)  # chosen by the accuracy of a mode, not by tags
 _BEFORE_GRADIENT = RuleSet(stable.BEFORE_GRADIENT)
 
 
@@ -93,7 +96,8 @@ class Pipeline:
     def __init__(self, mode: Mode, log: list[str]):
         from jitgraph.rewrite.scan_loop import Work
 
-        self.halves, exact, loop_rules = phases(mode)
+        (first, second), exact, loop_rules = phases(mode)
+        self.halves = (first, (*second, (FAST_FORMS,)) if mode.fast else second)
         self.table = Table(merge=mode.merge)
         self.settled: Settled = {}
         self.log = log
@@ -167,6 +171,8 @@ def has_work(rules: RuleSet, ops: Collection[Op]) -> bool:
     """Whether some rule of the set is about one of `ops`."""
     if rules is EXPANSION:
         return any(map(special.is_composite, ops))
+    if rules is FAST_FORMS:
+        return any(isinstance(op, Elementwise) and op.scalar.fast for op in ops)
     return any(rules.of(op) for op in ops)
 
 

@@ -1,9 +1,12 @@
-"""Rules asked for by name, and the last phase, which writes composite ops out."""
+"""Rules asked for by name, and the last phases: composite ops are written out, and for accuracy
+'fast' functions take their fast form."""
 
 from __future__ import annotations
 
 from jitgraph.graph import Apply, Variable
 from jitgraph.op import Op
+from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.scalar import fast_name
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
 
 
@@ -34,6 +37,15 @@ def expand(node: Apply, _rewriter: Rewriter) -> Variable | None:
     return node.op.expand(*node.inputs) if is_composite(node.op) else None
 
 
+@rule_function("f(x) -> f{fast}(x)", tags=("fast",))
+def fast_form(node: Apply, _rewriter: Rewriter) -> Variable | None:
+    """The function whose C is less accurate. Rules know its exact form only, so this comes last."""
+    if not isinstance(node.op, Elementwise) or node.op.scalar.fast is None:
+        return None
+    return Elementwise(fast_name(node.op.scalar_name)).make_node(*node.inputs).outputs[0]
+
+
 # The first that applies wins: with both asked for, ultra_fast_sigmoid.
 OPT_IN: list[Rule] = [ultra_fast, hard]
 EXPAND: list[Rule] = [expand]
+FAST: list[Rule] = [fast_form]
