@@ -32,6 +32,7 @@ typedef struct {
     intptr_t pool;         /* thread pool, 0: serial */
     const jg_blas *blas;
     int64_t parallel_min; /* elements below which a loop stays on one thread */
+    int64_t stream_min;   /* bytes of results from which a loop writes past the caches */
 } jg_host;
 
 enum jg_dtype {

@@ -1,4 +1,5 @@
-/* Matrix products through the CBLAS that NumPy has loaded, or plain loops where there is none.
+/* The CBLAS that NumPy has loaded, and products with vectors through it, or plain loops where there
+ * is none. Products of matrices are in jg_gemm.h.
  *
  * All matrices are C-contiguous; a transposed operand is stored as its transpose. The result is
  * always overwritten. Integers of the library are 64 or 32 bits wide (jg_blas.ilp64).
@@ -31,35 +32,8 @@ static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
     return a <= INT32_MAX && b <= INT32_MAX && c <= INT32_MAX;
 }
 
-/* c[m,n] = op(a)[m,k] . op(b)[k,n];  y[m] = op(a)[m,k] . x[k];  the sum of x[i] y[i]. */
+/* y[m] = op(a)[m,k] . x[k];  the sum of x[i] y[i]. */
 #define JG_BLAS_CALLS(t, T)                                                                        \
-    static inline void jg_gemm_##t(const jg_host *host, int ta, int tb, int64_t m, int64_t n,      \
-                                   int64_t k, const T *a, const T *b, T *c)                        \
-    {                                                                                              \
-        const int64_t lda = jg_max(1, ta ? m : k), ldb = jg_max(1, tb ? k : n);                    \
-        const int left = ta ? JG_TRANS : JG_NO_TRANS, right = tb ? JG_TRANS : JG_NO_TRANS;         \
-        const intptr_t f = host->blas ? host->blas->gemm_##t : 0;                                  \
-        if (m == 0 || n == 0)                                                                      \
-            return;                                                                                \
-        if (f && k > 0 && host->blas->ilp64) {                                                     \
-            ((jg_gemm_##t##_ilp64)f)(JG_ROW_MAJOR, left, right, m, n, k, 1, a, lda, b, ldb, 0, c,  \
-                                     n);                                                           \
-            return;                                                                                \
-        }                                                                                          \
-        if (f && k > 0 && jg_fits_i32(m, n, k)) {                                                  \
-            ((jg_gemm_##t##_lp64)f)(JG_ROW_MAJOR, left, right, (int32_t)m, (int32_t)n, (int32_t)k, \
-                                    1, a, (int32_t)lda, b, (int32_t)ldb, 0, c, (int32_t)n);        \
-            return;                                                                                \
-        }                                                                                          \
-        for (int64_t i = 0; i < m * n; i++)                                                        \
-            c[i] = 0;                                                                              \
-        for (int64_t i = 0; i < m; i++)                                                            \
-            for (int64_t p = 0; p < k; p++) {                                                      \
-                const T x = ta ? a[p * m + i] : a[i * k + p];                                      \
-                for (int64_t j = 0; j < n; j++)                                                    \
-                    c[i * n + j] += x * (tb ? b[j * k + p] : b[p * n + j]);                        \
-            }                                                                                      \
-    }                                                                                              \
     static inline void jg_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k, const T *a,  \
                                    const T *x, T *y)                                               \
     {                                                                                              \

@@ -36,7 +36,13 @@ typedef void (*jg_range)(void *arg, int64_t begin, int64_t end);
 typedef struct jg_pool_api {
     void (*run)(struct jg_pool_api *pool, int64_t n, int64_t align, jg_range body, void *arg);
     void (*resize)(struct jg_pool_api *pool, int64_t threads);
+    int64_t threads; /* that a loop may use; atomic */
 } jg_pool_api;
+
+static inline int64_t jg_pool_threads(intptr_t pool)
+{
+    return pool ? __atomic_load_n(&((const jg_pool_api *)pool)->threads, __ATOMIC_RELAXED) : 1;
+}
 
 static inline void jg_parallel_for(intptr_t pool, int64_t n, int64_t align, int64_t min_n,
                                    jg_range body, void *arg)
@@ -162,7 +168,6 @@ typedef struct jg_worker {
 
 typedef struct jg_pool {
     jg_pool_api api;
-    int64_t wanted;        /* threads a loop may use; atomic */
     pthread_mutex_t owner; /* held during a loop by the thread that called; guards what follows */
     int64_t staff;         /* workers alive */
     /* the loop being run */
@@ -232,7 +237,7 @@ static int64_t jg_pool_recruit(jg_pool *pool, int64_t parts)
     while (pool->staff + 1 < parts)
         if (jg_pool_hire(pool) != 0) {
             /* A limit of the system: do with what there is until the next resize. */
-            __atomic_store_n(&pool->wanted, pool->staff + 1, __ATOMIC_RELAXED);
+            __atomic_store_n(&pool->api.threads, pool->staff + 1, __ATOMIC_RELAXED);
             return pool->staff + 1;
         }
     return parts;
@@ -242,7 +247,7 @@ static void jg_pool_run(jg_pool_api *api, int64_t n, int64_t align, jg_range bod
 {
     jg_pool *const pool = (jg_pool *)api;
     const int64_t blocks = n / align + (n % align != 0);
-    int64_t parts = __atomic_load_n(&pool->wanted, __ATOMIC_RELAXED);
+    int64_t parts = __atomic_load_n(&pool->api.threads, __ATOMIC_RELAXED);
     if (parts > blocks)
         parts = blocks;
     /* A loop inside a range body finds the owner lock taken too, on whatever thread it is. */
@@ -271,7 +276,7 @@ static void jg_pool_set_threads(jg_pool_api *api, int64_t threads)
 {
     jg_pool *const pool = (jg_pool *)api;
     const int64_t wanted = threads < 1 ? 1 : threads > JG_POOL_MAX ? JG_POOL_MAX : threads;
-    __atomic_store_n(&pool->wanted, wanted, __ATOMIC_RELAXED);
+    __atomic_store_n(&pool->api.threads, wanted, __ATOMIC_RELAXED);
     if (threads >= 1)
         return;
     pthread_mutex_lock(&pool->owner);

@@ -17,13 +17,20 @@ _kept: list[Any] = []
 
 
 def build(
-    source: str, cdef: str, directory: Path, *, name: str = "test", include: Path | None = None
+    source: str,
+    cdef: str,
+    directory: Path,
+    *,
+    name: str = "test",
+    include: Path | None = None,
+    target: str = "native",
 ) -> tuple[cffi.FFI, Any]:
     """Compile ``source`` to ``directory/name.so``; return (ffi, library) for ``cdef``.
 
-    Headers come from ``include`` first, then from csrc/. Warnings are errors.
+    Headers come from ``include`` first, then from csrc/. Warnings are errors. ``target`` is the
+    instruction set: "native", or a level that this machine has.
     """
-    tools = find_toolchain()
+    tools = find_toolchain(target=target)
     folder = () if include is None else (f"-I{include}",)
     tools = replace(tools, flags=(*tools.flags, "-Wall", "-Wextra", "-Werror", *folder))
     library = directory / f"{name}.so"

@@ -80,7 +80,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const int64_t n5 = n1;
     const int64_t n7 = n2;
     const int64_t s0_at = 0;
-    const int64_t need = s0_at + jg_round_up(1 * (1));
+    const int64_t need = s0_at + jg_round_up(1);
     const int64_t out0[] = {n3};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
         info[4] = need;

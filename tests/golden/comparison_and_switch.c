@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = switch(lt(a0, a1), a0, 0.5)   (test_golden.py)
 // a0: x float32[n0]  a1: y float32[n0]  z0: float32[n0]
@@ -18,11 +19,22 @@ struct k0_switch_args {
     const float *a0;
     const float *a1;
     float *z0;
+    int stream;
 };
 
 static void k0_switch_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_switch_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(float, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_switch(i, stop, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_switch(begin, end, k->a0, k->a1, k->z0);
 }
 
@@ -56,7 +68,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     float *z0 = (float *)jg_output(host, outs, 0);
     {
-        struct k0_switch_args k = {a0, a1, z0};
+        struct k0_switch_args k = {a0, a1, z0, 4*n0 >= host->stream_min};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_switch_range, &k);
     }
     return JG_OK;

@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_blas.h"
+#include "jg_gemm.h"
 #include "jg_pool.h"
 
 // z0 = s0 + a2   (test_golden.py)
@@ -63,7 +64,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t need = s0_at + jg_round_up(8 * (n0*n3));
+    const int64_t need = s0_at + jg_round_up(8*n0*n3);
     const int64_t out0[] = {n0, n3};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
         info[4] = need;
@@ -73,7 +74,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     double *s0 = (double *)(scratch + s0_at);
-    jg_gemm_f64(host, 0, 0, n0, n3, n1, a0, a1, s0);
+    jg_gemm_f64(host, 0, 0, n0, n3, n1, 1, a0, a1, 0, s0);
     {
         struct k1_add_args k = {n3, s0, a2, z0};
         jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n3), k1_add_range, &k);

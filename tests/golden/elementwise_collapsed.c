@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = (a0 + a1) * exp(neg(a0))   (test_golden.py)
 // a0: x float64[n0,n1]  a1: y float64[n0,n1]  z0: float64[n0,n1]
@@ -21,11 +22,22 @@ struct k0_mul_args {
     const double *a0;
     const double *a1;
     double *z0;
+    int stream;
 };
 
 static void k0_mul_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_mul_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_mul(i, stop, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_mul(begin, end, k->a0, k->a1, k->z0);
 }
 
@@ -66,7 +78,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
-        struct k0_mul_args k = {a0, a1, z0};
+        struct k0_mul_args k = {a0, a1, z0, 8*n0*n1 >= host->stream_min && jg_pool_threads(host->pool) > 1};
         jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_mul_range, &k);
     }
     return JG_OK;

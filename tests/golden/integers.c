@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_arith.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = ((a0 // a1) + (a0 % a1)) - (a0 & 12)   (test_golden.py)
 // a0: x int32[n0]  a1: y int32[n0]  z0: int32[n0]
@@ -23,11 +24,22 @@ struct k0_sub_args {
     const int32_t *a0;
     const int32_t *a1;
     int32_t *z0;
+    int stream;
 };
 
 static void k0_sub_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_sub_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(int32_t, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_sub(i, stop, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_sub(begin, end, k->a0, k->a1, k->z0);
 }
 
@@ -61,7 +73,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     int32_t *z0 = (int32_t *)jg_output(host, outs, 0);
     {
-        struct k0_sub_args k = {a0, a1, z0};
+        struct k0_sub_args k = {a0, a1, z0, 4*n0 >= host->stream_min};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_sub_range, &k);
     }
     return JG_OK;

@@ -73,8 +73,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t s1_at = s0_at + jg_round_up(8 * (n0));
-    const int64_t need = s1_at + jg_round_up(8 * (n0));
+    const int64_t s1_at = s0_at + jg_round_up(8*n0);
+    const int64_t need = s1_at + jg_round_up(8*n0);
     const int64_t out0[] = {n0};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
         info[4] = need;

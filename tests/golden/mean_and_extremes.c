@@ -73,7 +73,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t need = s0_at + jg_round_up(8 * (1));
+    const int64_t need = s0_at + jg_round_up(8);
     if (!outs || info[0] < need) {
         info[4] = need;
         return JG_PLAN;

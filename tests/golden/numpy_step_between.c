@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = a0 * 2   (test_golden.py)
 // a0: x int64[n0,n1]  z0: int64[n0,n1]
@@ -14,11 +15,22 @@ static void k0_mul(int64_t begin, int64_t end, const int64_t *restrict a0, int64
 struct k0_mul_args {
     const int64_t *a0;
     int64_t *z0;
+    int stream;
 };
 
 static void k0_mul_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_mul_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(int64_t, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_mul(begin, end, k->a0, k->z0);
 }
 
@@ -43,7 +55,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     int64_t *z0 = (int64_t *)jg_output(host, outs, 0);
     {
-        struct k0_mul_args k = {a0, z0};
+        struct k0_mul_args k = {a0, z0, 8*n0*n1 >= host->stream_min};
         jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_mul_range, &k);
     }
     return JG_OK;
@@ -61,11 +73,22 @@ static void k1_0_add(int64_t begin, int64_t end, const int64_t *restrict a0, int
 struct k1_0_add_args {
     const int64_t *a0;
     int64_t *z0;
+    int stream;
 };
 
 static void k1_0_add_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k1_0_add_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(int64_t, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k1_0_add(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k1_0_add(begin, end, k->a0, k->z0);
 }
 
@@ -88,7 +111,7 @@ static int64_t segment_1(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     int64_t *z0 = (int64_t *)jg_output(host, outs, 0);
     {
-        struct k1_0_add_args k = {a0, z0};
+        struct k1_0_add_args k = {a0, z0, 8*n0 >= host->stream_min};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k1_0_add_range, &k);
     }
     return JG_OK;

@@ -58,7 +58,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const uint64_t *a0 = (const uint64_t *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t s0_at = 0;
-    const int64_t need = s0_at + jg_round_up(8 * (1));
+    const int64_t need = s0_at + jg_round_up(8);
     const int64_t out1[] = {n0};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 1, 1, out1)) {
         info[4] = need;

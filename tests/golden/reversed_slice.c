@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_arith.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = Subtensor(a0) + a0   (test_golden.py)
 // a0: x float64[n0]  z0: float64[n0]
@@ -17,11 +18,22 @@ struct k0_add_args {
     int64_t n2;
     const double *a0;
     double *z0;
+    int stream;
 };
 
 static void k0_add_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_add_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_add(i, stop, k->n2, k->a0, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_add(begin, end, k->n2, k->a0, k->z0);
 }
 
@@ -56,7 +68,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
-        struct k0_add_args k = {n2, a0, z0};
+        struct k0_add_args k = {n2, a0, z0, 8*n0 >= host->stream_min};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_add_range, &k);
     }
     return JG_OK;

@@ -2,6 +2,8 @@
 #include "jg_abi.h"
 #include "jg_arith.h"
 #include "jg_blas.h"
+#include "jg_gemm.h"
+#include "jg_gemv.h"
 #include "jg_hyperbolic.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
@@ -358,15 +360,15 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t s2_at = s0_at + jg_round_up(8 * (n0*n2));
-    const int64_t s3_at = s2_at + jg_round_up(8 * (n0*n2));
-    const int64_t s5_at = s3_at + jg_round_up(8 * (n2));
-    const int64_t s7_at = s5_at + jg_round_up(8 * (n0*n2));
-    const int64_t s8_at = s7_at + jg_round_up(8 * (n2*n6));
-    const int64_t s9_at = s8_at + jg_round_up(8 * (n0*n2));
-    const int64_t s10_at = s9_at + jg_round_up(8 * (n2*n2));
-    const int64_t s12_at = s10_at + jg_round_up(8 * (n8));
-    const int64_t need = s12_at + jg_round_up(8 * (2*n13));
+    const int64_t s2_at = s0_at + jg_round_up(8*n0*n2);
+    const int64_t s3_at = s2_at + jg_round_up(8*n0*n2);
+    const int64_t s5_at = s3_at + jg_round_up(8*n2);
+    const int64_t s7_at = s5_at + jg_round_up(8*n0*n2);
+    const int64_t s8_at = s7_at + jg_round_up(8*n2*n6);
+    const int64_t s9_at = s8_at + jg_round_up(8*n0*n2);
+    const int64_t s10_at = s9_at + jg_round_up(8*n2*n2);
+    const int64_t s12_at = s10_at + jg_round_up(8*n8);
+    const int64_t need = s12_at + jg_round_up(16*n13);
     const int64_t out1[] = {n2, n2};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 1, 2, out1)) {
         info[4] = need;
@@ -392,7 +394,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         for (int64_t t0 = 0; t0 < n0; t0++) {
             const double *a3 = a0 + t0*n1;
             double *z2 = s0 + t0*n2;
-            jg_gemv_f64(host, 0, n8, n9, a5, a4, s10);
+            jg_small_gemv_f64(host, 0, n8, n9, a5, a4, s10);
             {
                 struct k0s1_tanh_args k = {s10, a3, z2};
                 jg_parallel_for(host->pool, n8, 512, host->parallel_min, k0s1_tanh_range, &k);
@@ -433,7 +435,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
                 struct k5s0_true_div_args k = {a8, a7, a6, z4};
                 jg_parallel_for(host->pool, n12, 512, host->parallel_min, k5s0_true_div_range, &k);
             }
-            jg_gemv_f64(host, 1, n13, n12, a9, z4, z3);
+            jg_small_gemv_f64(host, 1, n13, n12, a9, z4, z3);
             a8 = z3;
         }
     }
@@ -449,7 +451,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         struct k8_Subtensor_args k = {s7, s8};
         jg_parallel_for(host->pool, n0*n2, 512, host->parallel_min, k8_Subtensor_range, &k);
     }
-    jg_gemm_f64(host, 1, 0, n2, n2, n0, s5, s8, s9);
+    jg_gemm_f64(host, 1, 0, n2, n2, n0, 1, s5, s8, 0, s9);
     {
         struct k10_add_args k = {s9, z1};
         jg_parallel_for(host->pool, n2*n2, 512, host->parallel_min, k10_add_range, &k);

@@ -3,6 +3,7 @@
 #include "jg_arith.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_stream.h"
 
 // z2 = a2 * 2.0   (test_golden.py)
 // s1 = any(gt(a2, 100.0))
@@ -61,7 +62,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     const int64_t n2 = n0;
     const int64_t s1_at = 0;
-    const int64_t need = s1_at + jg_round_up(1 * (1));
+    const int64_t need = s1_at + jg_round_up(1);
     const int64_t out0[] = {n1, n0};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
         info[4] = need;
@@ -120,11 +121,22 @@ static void k1_0_Subtensor(int64_t begin, int64_t end, const double *restrict a0
 struct k1_0_Subtensor_args {
     const double *a0;
     double *z0;
+    int stream;
 };
 
 static void k1_0_Subtensor_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k1_0_Subtensor_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k1_0_Subtensor(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k1_0_Subtensor(begin, end, k->a0, k->z0);
 }
 
@@ -167,7 +179,7 @@ static int64_t segment_1(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
-        struct k1_0_Subtensor_args k = {a0, z0};
+        struct k1_0_Subtensor_args k = {a0, z0, 8*n1*n2 >= host->stream_min};
         jg_parallel_for(host->pool, n1*n2, 512, host->parallel_min, k1_0_Subtensor_range, &k);
     }
     return JG_OK;

@@ -57,7 +57,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const int64_t n1 = in0->dim[1];
     const int64_t k0_sum_bands = jg_band_count(n0, n1, n1);
     const int64_t z0_acc_of_at = 0;
-    const int64_t need = z0_acc_of_at + jg_round_up(8 * (2*k0_sum_bands*n1));
+    const int64_t need = z0_acc_of_at + jg_round_up(16*k0_sum_bands*n1);
     const int64_t out0[] = {n1};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
         info[4] = need;

@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_hyperbolic.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // z0 = tanh(a0)   (test_golden.py, test_golden.py)
 // z1 = z0 * (1.0 - z0)
@@ -21,11 +22,24 @@ struct k0_tanh_mul_args {
     const double *a0;
     double *z0;
     double *z1;
+    int stream;
 };
 
 static void k0_tanh_mul_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_tanh_mul_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z0);
+        JG_BLOCK_OF(double, z1);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k0_tanh_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0), jg_before(z1, i * sizeof *z1));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+            jg_stream(k->z1 + i, z1, (stop - i) * sizeof *z1);
+        }
+        jg_stream_end();
+        return;
+    }
     k0_tanh_mul(begin, end, k->a0, k->z0, k->z1);
 }
 
@@ -51,7 +65,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     double *z1 = (double *)jg_output(host, outs, 1);
     {
-        struct k0_tanh_mul_args k = {a0, z0, z1};
+        struct k0_tanh_mul_args k = {a0, z0, z1, 16*n0 >= host->stream_min && jg_pool_threads(host->pool) > 1};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_tanh_mul_range, &k);
     }
     return JG_OK;

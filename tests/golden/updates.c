@@ -3,6 +3,7 @@
 #include "jg_blas.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_stream.h"
 
 // s1 = sum(sqr(s0 - 1.0))   (test_golden.py, test_golden.py)
 // s2 = ((1.0 / float64(length)) * (s0 - 1.0)) * 2.0
@@ -68,11 +69,22 @@ struct k4_sub_args {
     const double *a2;
     const double *s3;
     double *z1;
+    int stream;
 };
 
 static void k4_sub_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k4_sub_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z1);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k4_sub(i, stop, k->a1, k->a2, k->s3, jg_before(z1, i * sizeof *z1));
+            jg_stream(k->z1 + i, z1, (stop - i) * sizeof *z1);
+        }
+        jg_stream_end();
+        return;
+    }
     k4_sub(begin, end, k->a1, k->a2, k->s3, k->z1);
 }
 
@@ -107,10 +119,9 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t s1_at = s0_at + jg_round_up(8 * (n0));
-    const int64_t s2_at = s1_at + jg_round_up(8 * (1));
-    const int64_t s3_at = s2_at + jg_round_up(8 * (n0));
-    const int64_t need = s3_at + jg_round_up(8 * (n1));
+    const int64_t s1_at = s0_at + jg_round_up(jg_max(8*n0, 8*n1));
+    const int64_t s2_at = s1_at + jg_round_up(8);
+    const int64_t need = s2_at + jg_round_up(8*n0);
     const int64_t out1[] = {n1};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 1, 1, out1)) {
         info[4] = need;
@@ -122,7 +133,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s0 = (double *)(scratch + s0_at);
     double *s1 = (double *)(scratch + s1_at);
     double *s2 = (double *)(scratch + s2_at);
-    double *s3 = (double *)(scratch + s3_at);
+    double *s3 = (double *)(scratch + s0_at);
     jg_gemv_f64(host, 0, n0, n1, a0, a1, s0);
     {
         const int64_t chunk = jg_chunk_length(n0, 1);
@@ -135,7 +146,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     k2_true_div(n3, s1, z0);
     jg_gemv_f64(host, 1, n1, n0, a0, s2, s3);
     {
-        struct k4_sub_args k = {a1, a2, s3, z1};
+        struct k4_sub_args k = {a1, a2, s3, z1, 8*n1 >= host->stream_min};
         jg_parallel_for(host->pool, n1, 512, host->parallel_min, k4_sub_range, &k);
     }
     return JG_OK;

@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
+#include "jg_stream.h"
 
 // s0 = a0 + a1   (test_golden.py)
 // a0: x float64[n0,n1]  a1: y float64[n0,n1]  s0: float64[n0,n1]
@@ -79,11 +80,22 @@ struct k3_mul_args {
     const double *s0;
     const double *s2;
     double *z0;
+    int stream;
 };
 
 static void k3_mul_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k3_mul_args *k = arg;
+    if (k->stream) {
+        JG_BLOCK_OF(double, z0);
+        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
+            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
+            k3_mul(i, stop, k->s0, k->s2, jg_before(z0, i * sizeof *z0));
+            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        }
+        jg_stream_end();
+        return;
+    }
     k3_mul(begin, end, k->s0, k->s2, k->z0);
 }
 
@@ -115,9 +127,9 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t s1_at = s0_at + jg_round_up(8 * (n0*n1));
-    const int64_t s2_at = s1_at + jg_round_up(8 * (n0*n1));
-    const int64_t need = s2_at + jg_round_up(8 * (n0*n1));
+    const int64_t s1_at = s0_at + jg_round_up(8*n0*n1);
+    const int64_t s2_at = s1_at + jg_round_up(8*n0*n1);
+    const int64_t need = s2_at + jg_round_up(8*n0*n1);
     const int64_t out0[] = {n0, n1};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
         info[4] = need;
@@ -142,7 +154,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k2_exp_range, &k);
     }
     {
-        struct k3_mul_args k = {s0, s2, z0};
+        struct k3_mul_args k = {s0, s2, z0, 8*n0*n1 >= host->stream_min};
         jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k3_mul_range, &k);
     }
     return JG_OK;

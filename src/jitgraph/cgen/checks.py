@@ -10,6 +10,7 @@ from jitgraph.cgen.build import as_graph, position_length
 from jitgraph.cgen.lengths import Length, Lengths
 from jitgraph.graph import Apply, Constant
 from jitgraph.ops.elementwise import Elementwise
+from jitgraph.ops.extra import BatchedDot
 from jitgraph.ops.index import IncSubtensor, Subtensor
 from jitgraph.ops.join import Join
 from jitgraph.ops.linalg import Dot
@@ -54,6 +55,12 @@ def _elementwise(lengths: Lengths, node: Apply) -> None:
 def _dot(lengths: Lengths, node: Apply) -> None:
     a, b = node.inputs
     lengths.require_equal(lengths.shape(a)[-1], lengths.shape(b)[0], node, "inner sizes differ")
+
+
+def _batched_dot(lengths: Lengths, node: Apply) -> None:
+    a, b = (lengths.shape(v) for v in node.inputs)
+    lengths.require_equal(a[0], b[0], node, "batch sizes differ")
+    lengths.require_equal(a[-1], b[1], node, "inner sizes differ")
 
 
 def _join(lengths: Lengths, node: Apply) -> None:
@@ -209,6 +216,7 @@ def _scan(lengths: Lengths, node: Apply) -> None:
 _DEMANDS: list[tuple[Any, Any]] = [
     (Elementwise, _elementwise),
     (Dot, _dot),
+    (BatchedDot, _batched_dot),
     (Join, _join),
     ((Subtensor, IncSubtensor), _index),
     (IncSubtensor, _write),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
+from jitgraph.cgen.arena import bytes_of, shared_places
 from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import (
     Emitter,
@@ -18,7 +19,6 @@ from jitgraph.cgen.emit import (
     literal,
     parameter,
     poly_text,
-    signature,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import (
@@ -38,6 +38,7 @@ from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
 from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, many_text
+from jitgraph.cgen.ranges import stream_condition, streamed, trampoline
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
 
@@ -154,22 +155,25 @@ class EntryEmitter:
         split = self._split(kernel)
         if not split:
             return ""
-        extra = [f"{_C[acc.dtype]} *{acc.name}_of" for acc, _, _ in kernel.partials]
-        declared = [p.replace("restrict ", "") for p in signature(kernel)]
-        if split == "chunks":
-            declared = ["int64_t chunk", *declared, *extra]
-        elif split == "bands":
-            extra = [f"{_C[b.running.dtype]} *{b.name}" for b in kernel.bands]
-            declared = ["int64_t band", *declared, *extra]
-        fields = "".join(f"    {d};\n" for d in declared)
-        args = "".join(f", k->{d.split(' ')[-1].lstrip('*')}" for d in declared)
-        struct = f"struct {kernel.name}_args"
-        return (
-            f"\n{struct} {{\n{fields}}};\n"
-            f"\nstatic void {kernel.name}_range(void *arg, int64_t begin, int64_t end)\n{{\n"
-            f"    const {struct} *k = arg;\n"
-            f"    {kernel.name}(begin, end{args});\n}}\n"
-        )
+        results = self._streamed(kernel)
+        if results:
+            self.headers.add("jg_stream.h")
+        return trampoline(kernel, results)
+
+    def _streamed(self, kernel: Kernel) -> tuple[Buffer, ...]:
+        """The results of this kernel that may be stored past the caches."""
+        segment = self.segment
+        if segment.around is not None:
+            return ()
+        others = [b for k in segment.kernels.values() if k is not kernel for b in k.buffers]
+        for item in segment.items:
+            if isinstance(item, (Loop, Choice, Routine)):
+                return ()
+            if not isinstance(item, Cluster):
+                used = [*item.node.inputs, *item.node.outputs]
+                used += [item.a, item.b] if isinstance(item, Product) else [item.labels]
+                others += [segment.buffers[v] for v in used if v in segment.buffers]
+        return streamed(kernel, others)
 
     def _arguments(self, kernel: Kernel) -> list[str]:
         partial = {b.name for band in kernel.bands for b in (band.running, band.target)}
@@ -210,6 +214,9 @@ class EntryEmitter:
                 least = f"1 + {least} / jg_max(1, {work})"
             align = 512 if work == "1" else 1
             self.out("{")
+            results = self._streamed(kernel)
+            if results:
+                args = [*args, stream_condition(kernel, results)]
             self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
             call = f"{extent}, {align}, {least}, {kernel.name}_range, &k"
             self.out(f"    jg_parallel_for(host->pool, {call});")
@@ -279,30 +286,36 @@ class EntryEmitter:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
-        self.headers.add("jg_blas.h")
         buffers = self.segment.buffers
         a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
         t = dtypes.TAGS[c.dtype]
         pa, pb = self._pointer(a), self._pointer(b)
         ranks = (len(a.dims), len(b.dims))
         ta, tb = int(item.transpose_a), int(item.transpose_b)
+        self.headers.add("jg_blas.h")
         if ranks == (2, 2):
+            self.headers |= {"jg_gemm.h", "jg_pool.h"}
             m, k = _pair(a, ta)
             n = poly_text(b.dims[0 if tb else 1])
-            self.out(f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, {pa}, {pb}, {c.name});")
+            self.out(f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, 1, {pa}, {pb}, 0, {c.name});")
         elif ranks == (2, 1):
             m, k = _pair(a, ta)
-            self.out(f"jg_gemv_{t}(host, {ta}, {m}, {k}, {pa}, {pb}, {c.name});")
+            self._gemv(f"{t}(host, {ta}, {m}, {k}, {pa}, {pb}, {c.name});")
         elif ranks == (1, 2):
             k, n = _pair(b, tb)
-            self.out(f"jg_gemv_{t}(host, {1 - tb}, {n}, {k}, {pb}, {pa}, {c.name});")
+            self._gemv(f"{t}(host, {1 - tb}, {n}, {k}, {pb}, {pa}, {c.name});")
         else:
             self.out(f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});")
+
+    def _gemv(self, call: str) -> None:
+        self.out(f"jg_gemv_{call}")
 
     def _routine(self, item: Routine) -> None:
         self.headers.add(item.header)
         if "host->pool" in item.template:
             self.headers.add("jg_pool.h")
+        if "(host, " in item.template:  # it calls the library
+            self.headers |= {"jg_blas.h", "jg_pool.h"}
         buffers, node = self.segment.buffers, item.node
 
         def operand(place: re.Match[str]) -> str:
@@ -473,11 +486,16 @@ class EntryEmitter:
         """Say what outputs and scratch are needed, unless they are there already."""
         segment = self.segment
         offset = "0"
+        places = shared_places(segment)
+        sizes: dict[str, list[str]] = {}
         for b in segment.memory():
-            self.out(f"const int64_t {b.name}_at = {offset};")
-            size = poly_text(_product(b.dims))
-            item = dtypes.NUMPY[b.dtype].itemsize
-            offset = f"{b.name}_at + jg_round_up({item} * ({size}))"
+            sizes.setdefault(places.get(b.name, b.name), []).append(poly_text(bytes_of(b)))
+        for place, wanted in sizes.items():
+            self.out(f"const int64_t {place}_at = {offset};")
+            largest, *others = dict.fromkeys(wanted)
+            for size in others:
+                largest = f"jg_max({largest}, {size})"
+            offset = f"{place}_at + jg_round_up({largest})"
         fits = ["!outs"]
         if offset != "0":
             self.out(f"const int64_t need = {offset};")
@@ -501,7 +519,8 @@ class EntryEmitter:
             self.declare(f"z{k}", f"{c} *z{k} = ({c} *)jg_output(host, outs, {k});")
         for b in segment.memory():
             if b.kind != "wide":
-                self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
+                place = places.get(b.name, b.name)
+                self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {place}_at);")
 
 
 class BodyEmitter(EntryEmitter):
@@ -519,6 +538,11 @@ class BodyEmitter(EntryEmitter):
         self.later: list[Symbol] = []  # lengths and scalars that change with the step
         self.position = 0
         self.kernels()
+
+    def _gemv(self, call: str) -> None:
+        """A step may be so short that calling the library takes most of its time."""
+        self.headers.add("jg_gemv.h")
+        self.out(f"jg_small_gemv_{call}")
 
     def _in_place(self, kernel: Kernel) -> bool:
         """Numbers without loops: the compiler keeps what a step hands on in registers."""

@@ -32,8 +32,9 @@ from jitgraph.ops.shape import DimShuffle, MakeVector, Reshape, ShapeI, known_in
 
 LOOPS = ("i", "j", "k", "l", "p", "q", "r", "s")
 # A value dearer than this is kept rather than computed again by a second reader. Units: one
-# addition; a call of a vector function counts as 16, a division or root as 4.
+# addition; a division or root counts as 4.
 DEAR = 8
+VECTOR_FUNCTION = 16
 # Loops stay below this, because compilers take more than linear time for long functions: twenty
 # calls of vector functions take gcc half a second, a thousand would take minutes.
 LARGEST_VALUE, LARGEST_LOOP = 160, 320
@@ -47,7 +48,7 @@ def own_cost(node: Apply) -> int:
 
 def cost_of(scalar: ScalarFunction) -> int:
     if scalar.header and scalar.header not in ("jg_arith.h", "jg_round.h"):
-        return 16
+        return VECTOR_FUNCTION
     return 4 if scalar.name in ("true_div", "inv", "sqrt", "int_div", "mod") else 1
 
 

@@ -1,4 +1,4 @@
-"""Less common array ops that run as NumPy steps: counting, finding, splitting, batched products."""
+"""Less common array ops: counting, finding, splitting as NumPy steps, and batched products."""
 
 from __future__ import annotations
 
@@ -278,6 +278,17 @@ class BatchedDot(Op):
             product = np.matmul(wide_x, wide_y)
         shape = (x.shape[0], *x.shape[1:-1], *y.shape[2:])
         return (product.reshape(shape),)
+
+    def c_routine(self, node: Apply) -> tuple[str, str] | None:
+        x, y = node.inputs
+        if x.type.dtype not in dtypes.FLOATS:
+            return None
+        m = "{d:x0:1}" if x.type.ndim == 3 else "1"
+        n = "{d:x1:2}" if y.type.ndim == 3 else "1"
+        name = f"jg_batched_dot_{dtypes.TAGS[x.type.dtype]}"
+        return "jg_batched.h", (
+            f"{name}(host, {{d:x0:0}}, {m}, {n}, {{d:x1:1}}, {{x0}}, {{x1}}, {{z0}})"
+        )
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         left, right = (tuple(s) for s in shapes)

@@ -147,6 +147,7 @@ def host() -> Any:
         filled.tuple_items = tuple.__basicsize__
         filled.ndarray_type = id(np.ndarray)
         filled.parallel_min = config.parallel_threshold
+        filled.stream_min = config.streaming_threshold
         dtypes = [np.dtype(name) for name in NAMES]
         for position, dtype in enumerate(dtypes):
             filled.descr[position] = id(dtype)
@@ -159,6 +160,7 @@ def host() -> Any:
             )
         _kept_alive.extend(dtypes)
         config.watch("parallel_threshold", lambda n: setattr(filled, "parallel_min", n))
+        config.watch("streaming_threshold", lambda n: setattr(filled, "stream_min", n))
         _host = filled
     return _host
 

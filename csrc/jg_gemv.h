@@ -1,0 +1,133 @@
+/* Products of a small matrix and a vector, as the steps of a loop make them: a call of the library
+ * takes longer than the work. y[m] = op(a)[m,k] . x[k]; a transposed operand is stored as its
+ * transpose.
+ *
+ * Where rows of a are multiplied with x, as many rows as a vector has lanes are summed at once,
+ * lane by lane, and the sums of all lanes are made for all of them together. Where they are added
+ * to y, one, two or four vectors of y stay in registers while k advances, the sums of even and of
+ * odd terms apart. Either order depends on k alone. The error is at most (k / 2 + 5) eps in units
+ * of |a| . |x|.
+ */
+#ifndef JG_GEMV_H
+#define JG_GEMV_H
+
+#include "jg_blas.h"
+#include "jg_vector.h"
+
+/* Elements of a matrix up to which the library takes longer. */
+#if defined(__x86_64__) && !defined(__AVX2__)
+enum { JG_GEMV_SMALL = 256 }; /* it has vectors twice as long */
+#else
+enum { JG_GEMV_SMALL = 8192 };
+#endif
+
+JG_FUSED_BEGIN
+
+/* Of 2 n vectors n, each with half the sums of two of them. */
+#define JG_GEMV_FOLD(t, n)                                                                         \
+    for (int r = 0; n < L && r < n; r++)                                                           \
+        sum[r] = JG_SHUFFLE(sum[r], sum[(r + n) % L], JG_LOW_##t) +                                \
+                 JG_SHUFFLE(sum[r], sum[(r + n) % L], JG_HIGH_##t);
+
+/* y = a . x for k >= L: what a vector reads of a row beyond the last whole one is masked, not
+ * multiplied by 0, which would make nan of inf. Missing rows are read as copies of the first. */
+#define JG_GEMV_ROWS(t, T)                                                                         \
+    static __attribute__((noinline)) JG_WIDE void jg_gemv_rows_##t(int64_t m, int64_t k,           \
+                                                                   const T *a, const T *x, T *y)   \
+    {                                                                                              \
+        JG_CONTRACT                                                                                \
+        enum { L = JG_LANES_##t };                                                                 \
+        const int64_t whole = k - k % L;                                                           \
+        jg_mask_##t mask;                                                                          \
+        for (int l = 0; l < L; l++)                                                                \
+            mask[l] = -(l >= L - k % L);                                                           \
+        for (int64_t i = 0; i < m; i += L, a += L * k) {                                           \
+            jg_vector_##t sum[L];                                                                  \
+            int64_t row[L];                                                                        \
+            for (int r = 0; r < L; r++) {                                                          \
+                row[r] = (i + r < m ? r : 0) * k;                                                  \
+                sum[r] = (jg_vector_##t){0};                                                       \
+            }                                                                                      \
+            for (int64_t p = 0; p < whole; p += L)                                                 \
+                for (int r = 0; r < L; r++)                                                        \
+                    sum[r] += *(const jg_loose_##t *)(a + row[r] + p) *                            \
+                              *(const jg_loose_##t *)(x + p);                                      \
+            if (whole < k) {                                                                       \
+                const jg_mask_##t last = (jg_mask_##t)*(const jg_loose_##t *)(x + k - L) & mask;   \
+                for (int r = 0; r < L; r++) {                                                      \
+                    const jg_loose_##t end = *(const jg_loose_##t *)(a + row[r] + k - L);          \
+                    sum[r] += (jg_vector_##t)((jg_mask_##t)end & mask) * (jg_vector_##t)last;      \
+                }                                                                                  \
+            }                                                                                      \
+            JG_GEMV_FOLD(t, 8)                                                                     \
+            JG_GEMV_FOLD(t, 4)                                                                     \
+            JG_GEMV_FOLD(t, 2)                                                                     \
+            JG_GEMV_FOLD(t, 1)                                                                     \
+            T part[L];                                                                             \
+            *(jg_loose_##t *)(i + L <= m ? y + i : part) = (jg_loose_##t)sum[0];                   \
+            for (int64_t r = i; i + L > m && r < m; r++)                                           \
+                y[r] = part[r - i];                                                                \
+        }                                                                                          \
+    }
+
+/* y = a^T . x for m >= L, where a is stored as [k,m]: V vectors of y. */
+#define JG_GEMV_SPAN(t, T, V)                                                                      \
+    static inline JG_WIDE void jg_gemv_span_##V##_##t(int64_t m, int64_t k, const T *a,            \
+                                                      const T *x, T *y)                            \
+    {                                                                                              \
+        JG_CONTRACT                                                                                \
+        enum { L = JG_LANES_##t };                                                                 \
+        jg_vector_##t sum[2][V];                                                                   \
+        for (int v = 0; v < V; v++)                                                                \
+            sum[0][v] = sum[1][v] = (jg_vector_##t){0};                                            \
+        for (int64_t p = 0; p + 2 <= k; p += 2)                                                    \
+            for (int h = 0; h < 2; h++)                                                            \
+                for (int v = 0; v < V; v++)                                                        \
+                    sum[h][v] += x[p + h] * *(const jg_loose_##t *)(a + (p + h) * m + v * L);      \
+        for (int64_t p = k - k % 2; p < k; p++)                                                    \
+            for (int v = 0; v < V; v++)                                                            \
+                sum[0][v] += x[p] * *(const jg_loose_##t *)(a + p * m + v * L);                    \
+        for (int v = 0; v < V; v++)                                                                \
+            *(jg_loose_##t *)(y + v * L) = (jg_loose_##t)(sum[0][v] + sum[1][v]);                  \
+    }
+
+/* The last vector may overlap the one before: its elements get the same values once more. */
+#define JG_GEMV_COLUMNS(t, T)                                                                      \
+    static __attribute__((noinline)) JG_WIDE void jg_gemv_columns_##t(                             \
+        int64_t m, int64_t k, const T *a, const T *x, T *restrict y)                               \
+    {                                                                                              \
+        enum { L = JG_LANES_##t };                                                                 \
+        int64_t j = 0;                                                                             \
+        for (; j + 4 * L <= m; j += 4 * L)                                                         \
+            jg_gemv_span_4_##t(m, k, a + j, x, y + j);                                             \
+        for (; j + 2 * L <= m; j += 2 * L)                                                         \
+            jg_gemv_span_2_##t(m, k, a + j, x, y + j);                                             \
+        for (; j < m; j += L) {                                                                    \
+            const int64_t at = jg_min(j, m - L);                                                   \
+            jg_gemv_span_1_##t(m, k, a + at, x, y + at);                                           \
+        }                                                                                          \
+    }                                                                                              \
+    static inline void jg_small_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k,        \
+                                         const T *a, const T *x, T *y)                             \
+    {                                                                                              \
+        if (m * k > JG_GEMV_SMALL || (ta ? m : k) < JG_LANES_##t || !JG_HAS_SHUFFLE)               \
+            jg_gemv_##t(host, ta, m, k, a, x, y);                                                  \
+        else if (ta)                                                                               \
+            jg_gemv_columns_##t(m, k, a, x, y);                                                    \
+        else                                                                                       \
+            jg_gemv_rows_##t(m, k, a, x, y);                                                       \
+    }
+
+JG_GEMV_ROWS(f32, float)
+JG_GEMV_ROWS(f64, double)
+JG_GEMV_SPAN(f32, float, 1)
+JG_GEMV_SPAN(f32, float, 2)
+JG_GEMV_SPAN(f32, float, 4)
+JG_GEMV_SPAN(f64, double, 1)
+JG_GEMV_SPAN(f64, double, 2)
+JG_GEMV_SPAN(f64, double, 4)
+JG_GEMV_COLUMNS(f32, float)
+JG_GEMV_COLUMNS(f64, double)
+JG_FUSED_END
+
+#endif

@@ -1,0 +1,68 @@
+/* Stores past the caches, for results that are too large to be found there again.
+ *
+ * A loop makes a block of its result in memory that stays in the cache; jg_stream sends it on in
+ * whole lines, which need not be read first.
+ */
+#ifndef JG_STREAM_H
+#define JG_STREAM_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum { JG_STREAM_BLOCK = 512 }; /* elements: 4 KiB of float64, a few of which fit the first cache */
+
+#define JG_BLOCK_OF(T, name) T name[JG_STREAM_BLOCK] __attribute__((aligned(64)))
+
+/* p - bytes: where an array would begin whose element i is *p. Such an array does not exist, so the
+ * address is computed as a number. */
+#define jg_before(p, bytes) ((__typeof__(&(p)[0]))((uintptr_t)(p) - (uintptr_t)(bytes)))
+
+#if defined(__AVX512F__)
+enum { JG_STREAM_WORD = 64 };
+#elif defined(__AVX__)
+enum { JG_STREAM_WORD = 32 };
+#else
+enum { JG_STREAM_WORD = 16 };
+#endif
+typedef double jg_stream_word __attribute__((vector_size(JG_STREAM_WORD)));
+
+/* One store of a vector to an aligned address. GCC has it for x86 only; elsewhere it is a store as
+ * any other (processors notice by themselves that whole lines are written). */
+static inline void jg_stream_store(jg_stream_word *to, jg_stream_word value)
+{
+#if defined(__clang__)
+    __builtin_nontemporal_store(value, to);
+#elif defined(__AVX512F__)
+    __builtin_ia32_movntpd512((double *)to, value);
+#elif defined(__AVX__)
+    __builtin_ia32_movntpd256((double *)to, value);
+#elif defined(__SSE2__)
+    __builtin_ia32_movntpd((double *)to, value);
+#else
+    *to = value;
+#endif
+}
+
+/* Copy a block. `from` is aligned to 64 bytes; where `to` is not, the copy is an ordinary one. */
+static inline void jg_stream(void *to, const void *from, size_t bytes)
+{
+    if ((uintptr_t)to % 64 != 0) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    const size_t whole = bytes - bytes % JG_STREAM_WORD;
+    for (size_t i = 0; i < whole; i += JG_STREAM_WORD)
+        jg_stream_store((jg_stream_word *)((char *)to + i),
+                        *(const jg_stream_word *)((const char *)from + i));
+    memcpy((char *)to + whole, (const char *)from + whole, bytes - whole);
+}
+
+/* After the last block of a thread: its stores become visible before whatever it does next. */
+static inline void jg_stream_end(void)
+{
+#if defined(__SSE2__)
+    __builtin_ia32_sfence();
+#endif
+}
+
+#endif
