@@ -46,21 +46,31 @@ static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
     return count > 0 ? count : 1;
 }
 
+/* What the last n % (2 W) values add: the lower half of the lanes takes the upper half and then, if
+ * so many are left, the next W values. All of a vector at a time, and no lane is addressed by a
+ * variable, which would send the lanes through memory. */
+#define JG_FOLD_HALF(W, COMBINE)                                                                   \
+    for (int k = 0; k < W; k++)                                                                    \
+        lane[k] = COMBINE(lane[k], lane[k + W]);                                                   \
+    if (n & W) {                                                                                   \
+        for (int k = 0; k < W; k++)                                                                \
+            lane[k] = COMBINE(lane[k], x[k]);                                                      \
+        x += W;                                                                                    \
+    }
+
 #define JG_FOLD(name, t, T, START, COMBINE)                                                        \
-    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                         \
+    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
     {                                                                                              \
         T lane[JG_LANES];                                                                          \
         for (int k = 0; k < JG_LANES; k++)                                                         \
             lane[k] = START;                                                                       \
-        const int64_t whole = n - n % JG_LANES;                                                    \
-        for (int64_t i = 0; i < whole; i += JG_LANES)                                              \
+        for (const T *end = x + (n - n % JG_LANES); x < end; x += JG_LANES)                        \
             for (int k = 0; k < JG_LANES; k++)                                                     \
-                lane[k] = COMBINE(lane[k], x[i + k]);                                              \
-        for (int64_t i = whole; i < n; i++)                                                        \
-            lane[i - whole] = COMBINE(lane[i - whole], x[i]);                                      \
-        for (int width = JG_LANES / 2; width > 0; width /= 2)                                      \
-            for (int k = 0; k < width; k++)                                                        \
-                lane[k] = COMBINE(lane[k], lane[k + width]);                                       \
+                lane[k] = COMBINE(lane[k], x[k]);                                                  \
+        JG_FOLD_HALF(8, COMBINE)                                                                   \
+        JG_FOLD_HALF(4, COMBINE)                                                                   \
+        JG_FOLD_HALF(2, COMBINE)                                                                   \
+        JG_FOLD_HALF(1, COMBINE)                                                                   \
         return lane[0];                                                                            \
     }
 
@@ -77,6 +87,22 @@ JG_FOLD(prod, f64, double, 1, JG_TIMES)
 /* The largest or smallest, or nan if there is one. Comparisons with nan are false, so the lanes pass
  * over it; that there was one is noted beside them, which does not lengthen the chain of operations
  * that wait for each other. */
+#define JG_EXTREME_TAKE(k, v, LESS)                                                                \
+    do {                                                                                           \
+        const __typeof__(lane[0]) value = v;                                                       \
+        lane[k] = lane[k] LESS value ? value : lane[k];                                            \
+        bad[k] |= -(__typeof__(bad[0]))(value != value);                                           \
+    } while (0)
+#define JG_EXTREME_HALF(W, LESS)                                                                   \
+    for (int k = 0; k < W; k++) {                                                                  \
+        lane[k] = lane[k] LESS lane[k + W] ? lane[k + W] : lane[k];                                \
+        bad[k] |= bad[k + W];                                                                      \
+    }                                                                                              \
+    if (n & W) {                                                                                   \
+        for (int k = 0; k < W; k++)                                                                \
+            JG_EXTREME_TAKE(k, x[k], LESS);                                                        \
+        x += W;                                                                                    \
+    }
 #define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS)                                  \
     static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
     {                                                                                              \
@@ -85,23 +111,14 @@ JG_FOLD(prod, f64, double, 1, JG_TIMES)
         MASK bad[LANES];                                                                           \
         for (int k = 0; k < LANES; k++)                                                            \
             lane[k] = START, bad[k] = 0;                                                           \
-        const int64_t whole = n - n % LANES;                                                       \
-        for (int64_t i = 0; i < whole; i += LANES)                                                 \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                const T v = x[i + k];                                                              \
-                lane[k] = lane[k] LESS v ? v : lane[k];                                            \
-                bad[k] |= -(MASK)(v != v);                                                         \
-            }                                                                                      \
-        for (int64_t i = whole; i < n; i++) {                                                      \
-            const T v = x[i];                                                                      \
-            lane[i - whole] = lane[i - whole] LESS v ? v : lane[i - whole];                        \
-            bad[i - whole] |= -(MASK)(v != v);                                                     \
-        }                                                                                          \
-        for (int width = LANES / 2; width > 0; width /= 2)                                         \
-            for (int k = 0; k < width; k++) {                                                      \
-                lane[k] = lane[k] LESS lane[k + width] ? lane[k + width] : lane[k];                \
-                bad[k] |= bad[k + width];                                                          \
-            }                                                                                      \
+        for (const T *end = x + (n - n % LANES); x < end; x += LANES)                              \
+            for (int k = 0; k < LANES; k++)                                                        \
+                JG_EXTREME_TAKE(k, x[k], LESS);                                                    \
+        JG_EXTREME_HALF(16, LESS)                                                                  \
+        JG_EXTREME_HALF(8, LESS)                                                                   \
+        JG_EXTREME_HALF(4, LESS)                                                                   \
+        JG_EXTREME_HALF(2, LESS)                                                                   \
+        JG_EXTREME_HALF(1, LESS)                                                                   \
         return bad[0] ? NAN_VALUE : lane[0];                                                       \
     }
 

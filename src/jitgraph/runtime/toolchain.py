@@ -44,16 +44,14 @@ BASE_FLAGS = (
     "-Werror=implicit-function-declaration",  # else found out only when the library is loaded
     "-pthread",
 )
-# gcc vectorises the remainder of every loop again, with shorter vectors, and solves register
-# allocation region by region; the other passes are made for branches and scalar code. Loops of
-# several inlined functions take half the time to compile without them (0.83 s to 0.41 s for a
-# logistic regression) and run as fast.
+# gcc solves register allocation region by region; the other passes are made for branches and scalar
+# code. Loops of several inlined functions take half the time to compile without them and run as
+# fast. The remainder of a loop is vectorised again, with shorter vectors: that takes 10 ms more to
+# compile and a seventh off a softmax of rows of 100.
 # -fno-ssa-phiopt: gcc 12 takes x < 1 ? 1 : (x > y ? y : x) for max(min(x, y), 1) where y is a bool
 # or a narrow integer, and gives 1 for x = 1, y = 0 from -O1 on; no loop was slower without.
 GCC_FLAGS = (
     "-fno-ssa-phiopt",
-    "--param",
-    "vect-epilogues-nomask=0",
     "-fira-region=one",
     "-fno-gcse",
     "-fno-tree-vrp",
