@@ -150,10 +150,9 @@ JG_MATH float jg_pow2_f32(float k) {
     return jg_from_bits_f32(jg_to_bits_f32(k + (0x1.8p23f + 127.0f)) << 23);
 }
 
-/* 2^k = hi * lo for more than twice that range of k, so that x * hi * lo rounds once at most when it
- * is subnormal and overflows exactly when it should.  Given t = k + JG_SPLIT, -1700 < k < 1900 (f32:
- * -250 < k < 250): the low bits of t hold k + 2 bias, of which either factor gets one half as its
- * exponent. */
+/* 2^k = hi * lo for -1700 < k < 1900 (f32: -250 < k < 250), so that x * hi * lo rounds once at most
+ * when it is subnormal and overflows exactly when it should.  The low bits of t = k + JG_SPLIT hold
+ * k + 2 bias, of which either factor gets one half as its exponent. */
 #define JG_SPLIT_F64 (0x1.8p52 + 2046.0)
 #define JG_SPLIT_F32 (0x1.8p23f + 254.0f)
 JG_MATH jg_pair_f64 jg_pow2_split_f64(double t) {

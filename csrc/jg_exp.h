@@ -126,9 +126,9 @@ JG_MATH float jg_exp2_f32(float x) {
 }
 
 /* (exp(x) - 1) / 2^down as hi + lo, not normalised, for -40 <= x <= 710 + log(2) (down - 1) (f32:
- * from -20, and 89): 2^(k - down) - 2^-down, which leaves a remainder once |k| > 53 (kept
- * for x > 0 if `grows`, else for x < 0), and 2^(k - down) times the rest.  Where both cancel (k = 1),
- * the rounding of r would show: it is in lo. */
+ * from -20, and 89): 2^(k - down) - 2^-down, which leaves a remainder once |k| > 53 (kept for x > 0
+ * if `grows`, else for x < 0), and 2^(k - down) times the rest.  Where both cancel (k = 1), the
+ * rounding of r would show: it is in lo. */
 JG_MATH jg_pair_f64 jg_expm1_pair_f64(double x, double down, int grows) {
     const double offset = 0x1.8p52 + 1023.0 - down;
     const double t = JG_FMA(x, 0x1.71547652b82fep+0, offset), k = t - offset;

@@ -1,8 +1,8 @@
 /* The functions of accuracy 'fast': at most 4 ULP, with the special values of the exact forms.
  *
  * What is left out against them: the low words of sums and quotients, the correction of a
- * reciprocal, and some coefficients.  The polynomials are those of
- * coefficients/fast.py, by Estrin's scheme, so that few operations wait for each other.
+ * reciprocal, and some coefficients (coefficients/fast.py).  Polynomials are evaluated by Estrin's
+ * scheme, so that few operations wait for each other.  The errors found: docs/accuracy.md.
  */
 #ifndef JG_FAST_H
 #define JG_FAST_H
@@ -10,7 +10,7 @@
 #include "jg_bits.h"
 #include "jg_log.h"
 
-/* -- exp and what is made of it ------------------------------------------------------------------ */
+/* -- exp and what is made of it -- */
 
 /* (exp(r) - 1 - r) / r^2 for |r| <= log(2)/2, z = r^2: error of exp(r) 2^-56. */
 JG_MATH double jg_fast_q_f64(double r, double z) {
@@ -145,7 +145,7 @@ JG_MATH float jg_sigmoid_fast_f32(float x) {
     return x == x ? value : x;
 }
 
-/* -- logarithms ---------------------------------------------------------------------------------- */
+/* -- logarithms -- */
 
 /* log(1 + f) = u + u^3 R(u^2), u = 2 f / (2 + f), for sqrt(1/2) <= 1 + f <= sqrt(2): relative
  * error 2^-59 (f32: 2^-30). */
@@ -250,7 +250,7 @@ JG_MATH float jg_softplus_minus_fast_f32(float x) {
     return (x > 0.0f ? 0.0f : -x) + jg_fast_log1p_unit_f32(e);
 }
 
-/* -- erf ------------------------------------------------------------------------------------------ */
+/* -- erf -- */
 
 /* erf(a)/a - 1 in z = a^2, a <= 0.83: error 2^-55 (f32: 2^-27). */
 JG_MATH double jg_fast_erf_near_zero_f64(double z) {
@@ -270,7 +270,7 @@ JG_MATH float jg_fast_erf_near_zero_f32(float z) {
 }
 
 /* exp(a^2) erfc(a) for 0.81 <= a <= 6 (f32: 4) in t = (a - 2)/(a + 2): the error of the product
- * with exp(-a^2) is 2^-54 (f32: 2^-24). */
+ * with exp(-a^2) is 2^-51.9 (f32: 2^-24.5). */
 JG_MATH double jg_fast_erfcx_f64(double a) {
     const double t = (a - 2.0) / (a + 2.0), z = t * t, w = z * z;
     const double c01 = JG_FMA(t, -0x1.b57034efd57fp-2, 0x1.058671b52c749p-2);
