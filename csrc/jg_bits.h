@@ -141,14 +141,18 @@ JG_MATH float jg_residual_f32(float c, float a, float b) {
 #endif
 }
 
-/* 2^k for an integer-valued k with -1022 <= k <= 1023 (f32: -126 <= k <= 127).  The addition
- * leaves k + bias in the low bits of the significand; the shift moves it into the exponent. */
-JG_MATH double jg_pow2_f64(double k) {
-    return jg_from_bits_f64(jg_to_bits_f64(k + (0x1.8p52 + 1023.0)) << 52);
+/* 2^k, -1022 <= k <= 1023 (f32: -126 <= k <= 127), given t = k + JG_BIAS: the low bits of t hold
+ * k + bias, and the shift moves them into the exponent. */
+#define JG_BIAS_F64 (0x1.8p52 + 1023.0)
+#define JG_BIAS_F32 (0x1.8p23f + 127.0f)
+JG_MATH double jg_exponent_f64(double t) {
+    return jg_from_bits_f64(jg_to_bits_f64(t) << 52);
 }
-JG_MATH float jg_pow2_f32(float k) {
-    return jg_from_bits_f32(jg_to_bits_f32(k + (0x1.8p23f + 127.0f)) << 23);
+JG_MATH float jg_exponent_f32(float t) {
+    return jg_from_bits_f32(jg_to_bits_f32(t) << 23);
 }
+JG_MATH double jg_pow2_f64(double k) { return jg_exponent_f64(k + JG_BIAS_F64); }
+JG_MATH float jg_pow2_f32(float k) { return jg_exponent_f32(k + JG_BIAS_F32); }
 
 /* 2^k = hi * lo for -1700 < k < 1900 (f32: -250 < k < 250), so that x * hi * lo rounds once at most
  * when it is subnormal and overflows exactly when it should.  The low bits of t = k + JG_SPLIT hold
@@ -165,5 +169,13 @@ JG_MATH jg_pair_f32 jg_pow2_split_f32(float t) {
     const uint32_t first = (bits << 22) & 0x7f800000u;
     return (jg_pair_f32){jg_from_bits_f32(first), jg_from_bits_f32((bits << 23) - first)};
 }
+
+/* Of k + JG_LIFT jg_exponent makes 2^60 2^k (f32: 2^30), which is not subnormal where k does not
+ * grow, -1080 < k < 900 (f32: -155 < k < 90): a product with it and then with JG_LOWER rounds once
+ * at most. */
+#define JG_LIFT_F64 (JG_BIAS_F64 + 60.0)
+#define JG_LIFT_F32 (JG_BIAS_F32 + 30.0f)
+#define JG_LOWER_F64 0x1p-60
+#define JG_LOWER_F32 0x1p-30f
 
 #endif

@@ -70,9 +70,9 @@ JG_MATH jg_pair_f64 jg_erfcx_series_f64(double a) {
 
 /* erfc(a) for 0.69 <= a: one division, corrected with the low words of exp and of 1 + 2a. */
 JG_MATH double jg_erfc_tail_f64(double a) {
-    const double b = a > 28.0 ? 28.0 : a;
+    const double b = a > 27.3 ? 27.3 : a;
     const jg_pair_f64 square = jg_product_f64(b, b);
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(-square.hi, -square.lo);
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(-square.hi, -square.lo, JG_LIFT_F64);
     const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
     const jg_pair_f64 p = jg_erfcx_series_f64(b);
     const jg_pair_f64 n = jg_product_f64(m.hi, p.hi);
@@ -80,8 +80,7 @@ JG_MATH double jg_erfc_tail_f64(double a) {
     const double inverse = 1.0 / d.hi, q = n.hi * inverse;
     const double n_lo = n.lo + JG_FMA(m.lo, p.hi, m.hi * p.lo);
     const double rest = jg_residual_f64(n.hi, q, d.hi) + JG_FMA(-q, d.lo, n_lo);
-    const jg_pair_f64 scale = jg_pow2_split_f64(e.t);
-    return JG_FMA(rest, inverse, q) * scale.hi * scale.lo;
+    return JG_FMA(rest, inverse, q) * jg_exponent_f64(e.t) * JG_LOWER_F64;
 }
 
 /* <= 1 ULP; worst 0.891 at -0x1.c8b1e1e46c678p-1, 1.6e7 points, x in [-6.5, 6.5]. */
@@ -89,9 +88,9 @@ JG_MATH double jg_erf_f64(double x) {
     const double a = jg_magnitude_f64(x), b = a > 6.0 ? 6.0 : a;
     const jg_pair_f64 square = jg_product_f64(b, b);
     const double small = JG_FMA(b, jg_erf_series_f64(square.hi), b);
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(-square.hi, -square.lo);
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(-square.hi, -square.lo, JG_BIAS_F64);
     const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
-    const double scale = -jg_pow2_f64(e.t - JG_SPLIT_F64), q = jg_erf_tail_f64(b);
+    const double scale = -jg_exponent_f64(e.t), q = jg_erf_tail_f64(b);
     const double large = 1.0 + JG_FMA(m.hi * scale, q, m.lo * scale * q);
     return jg_with_sign_f64(a < 0.9 ? small : large, x);
 }
@@ -117,9 +116,9 @@ JG_MATH double jg_erfcx_f64(double x) {
     const double a = jg_magnitude_f64(x);
     const double c = a < 0.7 ? 0.7 : a > 0x1p1000 ? 0x1p1000 : a;
     const double right = (0.5 * jg_erfcx_series_f64(c).hi) / (0.5 + (a < 0.7 ? 0.7 : a));
-    const double b = a > 28.0 ? 28.0 : a;
+    const double b = a > 27.3 ? 27.3 : a;
     const jg_pair_f64 square = jg_product_f64(b, b);
-    const double grown = jg_exp_value_f64(jg_exp_pair_f64(square.hi, square.lo));
+    const double grown = jg_exp_value_f64(square.hi, square.lo);
     const double v = a > 1.0 ? 1.0 : x;
     const double middle = grown * (1.0 - JG_FMA(v, jg_erf_series_f64(v * v), v));
     return a < 0.7 ? middle : x < 0.0 ? 2.0 * grown - right : right;

@@ -9,69 +9,70 @@
 
 #include "jg_bits.h"
 
-/* q2(r) = sum of Qk r^k; error in exp(r): 2^-62 (f32: 2^-33). */
-#define JG_EXP_Q0 0x1.555555555555bp-3
-#define JG_EXP_Q1 0x1.5555555555569p-5
-#define JG_EXP_Q2 0x1.111111110ee9cp-7
-#define JG_EXP_Q3 0x1.6c16c16c0a2acp-10
-#define JG_EXP_Q4 0x1.a01a01b29fa99p-13
-#define JG_EXP_Q5 0x1.a01a01eee0756p-16
-#define JG_EXP_Q6 0x1.71ddf22941d58p-19
-#define JG_EXP_Q7 0x1.27e430d2fc4f6p-22
-#define JG_EXP_Q8 0x1.af68b467cbd30p-26
-#define JG_EXP_Q9 0x1.208ab90776351p-29
-#define JG_EXP_Q0F 0x1.555556p-3f
-#define JG_EXP_Q1F 0x1.5554eap-5f
-#define JG_EXP_Q2F 0x1.111018p-7f
-#define JG_EXP_Q3F 0x1.6d4a7cp-10f
-#define JG_EXP_Q4F 0x1.a21794p-13f
-
 /* exp(r) - 1 - r + more = r^2/2 + r^3 q2(r) + more for |r| <= log(2)/2, q2 by Estrin's scheme: few
- * operations wait for each other. */
+ * operations wait for each other.  Error 2^-62 (f32: 2^-33). */
 JG_MATH double jg_exp_rest_f64(double r, double more) {
     const double z = r * r, cube = z * r, fourth = z * z;
-    const double c01 = JG_FMA(r, JG_EXP_Q1, JG_EXP_Q0);
-    const double c23 = JG_FMA(r, JG_EXP_Q3, JG_EXP_Q2);
-    const double c45 = JG_FMA(r, JG_EXP_Q5, JG_EXP_Q4);
-    const double c67 = JG_FMA(r, JG_EXP_Q7, JG_EXP_Q6);
-    const double c89 = JG_FMA(r, JG_EXP_Q9, JG_EXP_Q8);
+    const double c01 = JG_FMA(r, 0x1.5555555555569p-5, 0x1.555555555555bp-3);
+    const double c23 = JG_FMA(r, 0x1.6c16c16c0a2acp-10, 0x1.111111110ee9cp-7);
+    const double c45 = JG_FMA(r, 0x1.a01a01eee0756p-16, 0x1.a01a01b29fa99p-13);
+    const double c67 = JG_FMA(r, 0x1.27e430d2fc4f6p-22, 0x1.71ddf22941d58p-19);
+    const double c89 = JG_FMA(r, 0x1.208ab90776351p-29, 0x1.af68b467cbd30p-26);
     const double high = JG_FMA(JG_FMA(c89, z, c67), z, c45);
     const double q = JG_FMA(high, fourth, JG_FMA(c23, z, c01));
     return JG_FMA(cube, q, JG_FMA(z, 0.5, more));
 }
 JG_MATH float jg_exp_rest_f32(float r, float more) {
     const float z = r * r, cube = z * r;
-    const float c01 = JG_FMAF(r, JG_EXP_Q1F, JG_EXP_Q0F);
-    const float c23 = JG_FMAF(r, JG_EXP_Q3F, JG_EXP_Q2F);
-    const float q = JG_FMAF(JG_FMAF(z, JG_EXP_Q4F, c23), z, c01);
+    const float c01 = JG_FMAF(r, 0x1.5554eap-5f, 0x1.555556p-3f);
+    const float c23 = JG_FMAF(r, 0x1.6d4a7cp-10f, 0x1.111018p-7f);
+    const float q = JG_FMAF(JG_FMAF(z, 0x1.a21794p-13f, c23), z, c01);
     return JG_FMAF(cube, q, JG_FMAF(z, 0.5f, more));
+}
+
+/* (exp(r) - 1 - r) / r^2, z = r^2, in fewer operations for where nothing cancels: error in exp(r)
+ * 2^-57.5 (f32: 2^-33). */
+JG_MATH double jg_exp_q_f64(double r, double z) {
+    const double c01 = JG_FMA(r, 0x1.5555555555556p-3, 0x1.000000000000bp-1);
+    const double c23 = JG_FMA(r, 0x1.11111111106fep-7, 0x1.55555555502cfp-5);
+    const double c45 = JG_FMA(r, 0x1.a01a01a9356f3p-13, 0x1.6c16c18527f62p-10);
+    const double c67 = JG_FMA(r, 0x1.71de0876cbbbdp-19, 0x1.a01997b1d3015p-16);
+    const double c89 = JG_FMA(r, 0x1.af44df833b4fbp-26, 0x1.28af72f3ff923p-22);
+    const double high = JG_FMA(JG_FMA(c89, z, c67), z, c45);
+    return JG_FMA(high, z * z, JG_FMA(c23, z, c01));
+}
+JG_MATH float jg_exp_q_f32(float r, float z) {
+    const float c01 = JG_FMAF(r, 0x1.555556p-3f, 0.5f);
+    const float c23 = JG_FMAF(r, 0x1.111018p-7f, 0x1.5554eap-5f);
+    const float c45 = JG_FMAF(r, 0x1.a21794p-13f, 0x1.6d4a7cp-10f);
+    return JG_FMAF(JG_FMAF(c45, z, c23), z, c01);
 }
 
 /* exp(r) for |r| <= log(2)/2 as hi + lo, hi = 1 + r rounded: not normalised, |lo| < 0.07. */
 JG_MATH jg_pair_f64 jg_exp_near_zero_f64(double r) {
-    const double hi = 1.0 + r;
-    return (jg_pair_f64){hi, jg_exp_rest_f64(r, r - (hi - 1.0))};
+    const double z = r * r, hi = 1.0 + r;
+    return (jg_pair_f64){hi, JG_FMA(jg_exp_q_f64(r, z), z, r - (hi - 1.0))};
 }
 JG_MATH jg_pair_f32 jg_exp_near_zero_f32(float r) {
-    const float hi = 1.0f + r;
-    return (jg_pair_f32){hi, jg_exp_rest_f32(r, r - (hi - 1.0f))};
+    const float z = r * r, hi = 1.0f + r;
+    return (jg_pair_f32){hi, JG_FMAF(jg_exp_q_f32(r, z), z, r - (hi - 1.0f))};
 }
 
-/* exp(x + x_lo) = 2^k (hi + lo) as above, k = t - JG_SPLIT; the rounding of r is in lo.
+/* exp(x + x_lo) = 2^k (hi + lo) as above, k = t - offset; the rounding of r is in lo.
  * |x| <= 1100 (f32: 160), |x_lo| < 2^-40 (f32: 2^-17). */
 typedef struct { double hi, lo, t; } jg_exp_pair_f64_t;
 typedef struct { float hi, lo, t; } jg_exp_pair_f32_t;
 
-JG_MATH jg_exp_pair_f64_t jg_exp_pair_f64(double x, double x_lo) {
-    const double t = JG_FMA(x, 0x1.71547652b82fep+0, JG_SPLIT_F64), k = t - JG_SPLIT_F64;
+JG_MATH jg_exp_pair_f64_t jg_exp_pair_f64(double x, double x_lo, double offset) {
+    const double t = JG_FMA(x, 0x1.71547652b82fep+0, offset), k = t - offset;
     const double first = JG_FMA(-k, 0x1.62e42feep-1, x);
     const double second = JG_FMA(-k, 0x1.a39ef35793c76p-33, x_lo);
     const jg_pair_f64 r = {first + second, second - ((first + second) - first)};
     const double hi = 1.0 + r.hi;
     return (jg_exp_pair_f64_t){hi, jg_exp_rest_f64(r.hi, (r.hi - (hi - 1.0)) + r.lo), t};
 }
-JG_MATH jg_exp_pair_f32_t jg_exp_pair_f32(float x, float x_lo) {
-    const float t = JG_FMAF(x, 0x1.715476p+0f, JG_SPLIT_F32), k = t - JG_SPLIT_F32;
+JG_MATH jg_exp_pair_f32_t jg_exp_pair_f32(float x, float x_lo, float offset) {
+    const float t = JG_FMAF(x, 0x1.715476p+0f, offset), k = t - offset;
     const float first = JG_FMAF(-k, 0x1.62e4p-1f, x);
     const float second = JG_FMAF(-k, 0x1.7f7d1cp-20f, x_lo);
     const jg_pair_f32 r = {first + second, second - ((first + second) - first)};
@@ -79,8 +80,9 @@ JG_MATH jg_exp_pair_f32_t jg_exp_pair_f32(float x, float x_lo) {
     return (jg_exp_pair_f32_t){hi, jg_exp_rest_f32(r.hi, (r.hi - (hi - 1.0f)) + r.lo), t};
 }
 
-/* The value of the pair in one number: over- and underflows as it should. */
-JG_MATH double jg_exp_value_f64(jg_exp_pair_f64_t e) {
+/* exp(x + x_lo) in one number: over- and underflows as it should. */
+JG_MATH double jg_exp_value_f64(double x, double x_lo) {
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(x, x_lo, JG_SPLIT_F64);
     const jg_pair_f64 scale = jg_pow2_split_f64(e.t);
     return (e.hi + e.lo) * scale.hi * scale.lo;
 }
@@ -130,24 +132,24 @@ JG_MATH float jg_exp2_f32(float x) {
  * if `grows`, else for x < 0), and 2^(k - down) times the rest.  Where both cancel (k = 1), the
  * rounding of r would show: it is in lo. */
 JG_MATH jg_pair_f64 jg_expm1_pair_f64(double x, double down, int grows) {
-    const double offset = 0x1.8p52 + 1023.0 - down;
+    const double offset = JG_BIAS_F64 - down;
     const double t = JG_FMA(x, 0x1.71547652b82fep+0, offset), k = t - offset;
     const double first = JG_FMA(-k, 0x1.62e42feep-1, x);
     const double r = JG_FMA(-k, 0x1.a39ef35793c76p-33, first);
     const double r_lo = JG_FMA(-k, 0x1.a39ef35793c76p-33, first - r);
-    const double scale = jg_from_bits_f64(jg_to_bits_f64(t) << 52);
+    const double scale = jg_exponent_f64(t);
     const double unit = jg_pow2_f64(-down), base = scale - unit;
     const double base_lo = grows ? (scale - base) - unit : scale - (base + unit);
     const double hi = JG_FMA(scale, r, base), hi_lo = JG_FMA(scale, r, base - hi);
     return (jg_pair_f64){hi, JG_FMA(scale, jg_exp_rest_f64(r, r_lo), hi_lo + base_lo)};
 }
 JG_MATH jg_pair_f32 jg_expm1_pair_f32(float x, float down, int grows) {
-    const float offset = 0x1.8p23f + 127.0f - down;
+    const float offset = JG_BIAS_F32 - down;
     const float t = JG_FMAF(x, 0x1.715476p+0f, offset), k = t - offset;
     const float first = JG_FMAF(-k, 0x1.62e4p-1f, x);
     const float r = JG_FMAF(-k, 0x1.7f7d1cp-20f, first);
     const float r_lo = JG_FMAF(-k, 0x1.7f7d1cp-20f, first - r);
-    const float scale = jg_from_bits_f32(jg_to_bits_f32(t) << 23);
+    const float scale = jg_exponent_f32(t);
     const float unit = jg_pow2_f32(-down), base = scale - unit;
     const float base_lo = grows ? (scale - base) - unit : scale - (base + unit);
     const float hi = JG_FMAF(scale, r, base), hi_lo = JG_FMAF(scale, r, base - hi);

@@ -8,21 +8,13 @@
 #define JG_FAST_H
 
 #include "jg_bits.h"
+#include "jg_exp.h"
 #include "jg_log.h"
 
 /* -- exp and what is made of it -- */
 
-/* (exp(r) - 1 - r) / r^2 for |r| <= log(2)/2, z = r^2: error of exp(r) 2^-56. */
-JG_MATH double jg_fast_q_f64(double r, double z) {
-    const double c01 = JG_FMA(r, 0x1.555555555551p-3, 0x1.000000000000ap-1);
-    const double c23 = JG_FMA(r, 0x1.1111111126c3ap-7, 0x1.5555555550864p-5);
-    const double c45 = JG_FMA(r, 0x1.a01a010d38239p-13, 0x1.6c16c183d2dd2p-10);
-    const double c67 = JG_FMA(r, 0x1.71dfaeda15e45p-19, 0x1.a0199bca10991p-16);
-    const double c89 = JG_FMA(r, 0x1.ac444b4daa43fp-26, 0x1.28ab4a829f166p-22);
-    const double high = JG_FMA(JG_FMA(c89, z, c67), z, c45);
-    return JG_FMA(high, z * z, JG_FMA(c23, z, c01));
-}
-/* Error of exp(r) 2^-28, of exp(r) - 1 2^-26 relative. */
+/* (exp(r) - 1 - r) / r^2 for |r| <= log(2)/2, z = r^2: error of exp(r) 2^-28, of exp(r) - 1 2^-26
+ * relative. */
 JG_MATH float jg_fast_q_f32(float r, float z) {
     const float c01 = JG_FMAF(r, 0x1.555494p-3f, 0x1.fffffcp-2f);
     const float c23 = JG_FMAF(r, 0x1.1239e8p-7f, 0x1.55588ap-5f);
@@ -32,11 +24,11 @@ JG_MATH float jg_fast_q_f32(float r, float z) {
 /* exp(r) and exp(r) - 1. */
 JG_MATH double jg_fast_power_f64(double r) {
     const double z = r * r;
-    return JG_FMA(jg_fast_q_f64(r, z), z, 1.0 + r);
+    return JG_FMA(jg_exp_q_f64(r, z), z, 1.0 + r);
 }
 JG_MATH double jg_fast_minus_f64(double r) {
     const double z = r * r;
-    return JG_FMA(jg_fast_q_f64(r, z), z, r);
+    return JG_FMA(jg_exp_q_f64(r, z), z, r);
 }
 JG_MATH float jg_fast_power_f32(float r) {
     const float z = r * r;
@@ -97,12 +89,12 @@ JG_MATH float jg_exp2_fast_f32(float x) {
  * terms cancel exactly. */
 JG_MATH double jg_fast_half_expm1_f64(double y) {
     const double t = JG_FAST_T_F64(y, 0x1.8p52 + 1022.0), k = t - (0x1.8p52 + 1022.0);
-    const double scale = jg_from_bits_f64(jg_to_bits_f64(t) << 52);
+    const double scale = jg_exponent_f64(t);
     return JG_FMA(scale, jg_fast_minus_f64(jg_fast_rest_f64(y, k)), scale - 0.5);
 }
 JG_MATH float jg_fast_half_expm1_f32(float y) {
     const float t = JG_FAST_T_F32(y, 0x1.8p23f + 126.0f), k = t - (0x1.8p23f + 126.0f);
-    const float scale = jg_from_bits_f32(jg_to_bits_f32(t) << 23);
+    const float scale = jg_exponent_f32(t);
     return JG_FMAF(scale, jg_fast_minus_f32(jg_fast_rest_f32(y, k)), scale - 0.5f);
 }
 
@@ -130,18 +122,16 @@ JG_MATH float jg_tanh_fast_f32(float x) {
 /* 1 / (1 + exp(-x)) = s / (s + m), exp(-x) = m / s, s = 2^k. */
 JG_MATH double jg_sigmoid_fast_f64(double x) {
     const double y = jg_clamp_f64(x, -746.0, 40.0);
-    const double t = JG_FAST_T_F64(y, JG_SPLIT_F64);
-    const double m = jg_fast_power_f64(-jg_fast_rest_f64(y, t - JG_SPLIT_F64));
-    const jg_pair_f64 scale = jg_pow2_split_f64(t);
-    const double value = scale.hi / JG_FMA(scale.hi, scale.lo, m) * scale.lo;
+    const double t = JG_FAST_T_F64(y, JG_LIFT_F64), big = jg_exponent_f64(t);
+    const double m = jg_fast_power_f64(-jg_fast_rest_f64(y, t - JG_LIFT_F64));
+    const double value = big / JG_FMA(big, JG_LOWER_F64, m) * JG_LOWER_F64;
     return x == x ? value : x;
 }
 JG_MATH float jg_sigmoid_fast_f32(float x) {
     const float y = jg_clamp_f32(x, -104.0f, 20.0f);
-    const float t = JG_FAST_T_F32(y, JG_SPLIT_F32);
-    const float m = jg_fast_power_f32(-jg_fast_rest_f32(y, t - JG_SPLIT_F32));
-    const jg_pair_f32 scale = jg_pow2_split_f32(t);
-    const float value = scale.hi / JG_FMAF(scale.hi, scale.lo, m) * scale.lo;
+    const float t = JG_FAST_T_F32(y, JG_LIFT_F32), big = jg_exponent_f32(t);
+    const float m = jg_fast_power_f32(-jg_fast_rest_f32(y, t - JG_LIFT_F32));
+    const float value = big / JG_FMAF(big, JG_LOWER_F32, m) * JG_LOWER_F32;
     return x == x ? value : x;
 }
 
@@ -199,7 +189,7 @@ JG_MATH float jg_log10_fast_f32(float x) {
 JG_MATH double jg_log1p_fast_f64(double x) {
     const double u = 1.0 + x, half_c = 0.5 * (x - (u - 1.0));
     const jg_log_split_f64_t v = jg_log_split_f64(u);
-    const double scale = jg_from_bits_f64(jg_to_bits_f64((0x1.8p52 + 1024.0) - v.k) << 52);
+    const double scale = jg_exponent_f64((JG_BIAS_F64 + 1.0) - v.k);
     const double l = jg_fast_log1_f64(JG_FMA(half_c, scale, v.m - 1.0));
     const double y = jg_log_special_f64(u, JG_FMA(v.k, 0x1.62e42fefa39efp-1, l));
     return jg_magnitude_f64(x) < 0x1p-54 ? x : y;
@@ -207,7 +197,7 @@ JG_MATH double jg_log1p_fast_f64(double x) {
 JG_MATH float jg_log1p_fast_f32(float x) {
     const float u = 1.0f + x, half_c = 0.5f * (x - (u - 1.0f));
     const jg_log_split_f32_t v = jg_log_split_f32(u);
-    const float scale = jg_from_bits_f32(jg_to_bits_f32((0x1.8p23f + 128.0f) - v.k) << 23);
+    const float scale = jg_exponent_f32((JG_BIAS_F32 + 1.0f) - v.k);
     const float l = jg_fast_log1_f32(JG_FMAF(half_c, scale, v.m - 1.0f));
     const float y = jg_log_special_f32(u, JG_FMAF(v.k, 0x1.62e430p-1f, l));
     return jg_magnitude_f32(x) < 0x1p-25f ? x : y;
@@ -291,12 +281,12 @@ JG_MATH float jg_fast_erfcx_f32(float a) {
 
 /* exp(y) where the result is normal. */
 JG_MATH double jg_fast_exp_normal_f64(double y) {
-    const double t = JG_FAST_T_F64(y, 0x1.8p52 + 1023.0), k = t - (0x1.8p52 + 1023.0);
-    return jg_fast_power_f64(jg_fast_rest_f64(y, k)) * jg_from_bits_f64(jg_to_bits_f64(t) << 52);
+    const double t = JG_FAST_T_F64(y, JG_BIAS_F64), k = t - JG_BIAS_F64;
+    return jg_fast_power_f64(jg_fast_rest_f64(y, k)) * jg_exponent_f64(t);
 }
 JG_MATH float jg_fast_exp_normal_f32(float y) {
-    const float t = JG_FAST_T_F32(y, 0x1.8p23f + 127.0f), k = t - (0x1.8p23f + 127.0f);
-    return jg_fast_power_f32(jg_fast_rest_f32(y, k)) * jg_from_bits_f32(jg_to_bits_f32(t) << 23);
+    const float t = JG_FAST_T_F32(y, JG_BIAS_F32), k = t - JG_BIAS_F32;
+    return jg_fast_power_f32(jg_fast_rest_f32(y, k)) * jg_exponent_f32(t);
 }
 
 JG_MATH double jg_erf_fast_f64(double x) {

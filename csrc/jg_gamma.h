@@ -36,7 +36,7 @@ JG_MATH jg_pair_f64 jg_pair_negate(jg_pair_f64 a) { return (jg_pair_f64){-a.hi, 
 /* exp(a) of a pair, with its over- and underflow. */
 JG_MATH double jg_pair_exp(jg_pair_f64 a) {
     const double x = a.hi > 800.0 ? 800.0 : a.hi < -800.0 ? -800.0 : a.hi;
-    return jg_exp_value_f64(jg_exp_pair_f64(x, x == a.hi ? a.lo : 0.0));
+    return jg_exp_value_f64(x, x == a.hi ? a.lo : 0.0);
 }
 /* log(x), x > 0, to some 65 bits. */
 JG_MATH jg_pair_f64 jg_pair_log(double x) {

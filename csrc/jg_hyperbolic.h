@@ -5,23 +5,38 @@
 #include "jg_exp.h"
 #include "jg_log.h"
 
-/* tanh(x) = -u / (2 + u), u = exp(-2|x|) - 1 as a pair; one division, corrected once. */
+/* tanh(|x|) = (s - m) / (s + m), exp(2|x|) = s / m, s = 2^k, m = exp(r): one division, corrected
+ * once.  s - 1 and s + 1 are exact because k ends at 52 (f32: 23), where m counts to a few bits
+ * only and the polynomial may leave its range; s - 1 - r and s + 1 + r are kept exactly, and the
+ * rest of m is small.  Near zero k = 0, and r = -2|x| is exact. */
 /* <= 1 ULP; worst 0.771 at -0x1.6c1b5913a49d0p-3, 2.0e7 points, x in [-23, 23]. */
 JG_MATH double jg_tanh_f64(double x) {
-    const double a = jg_magnitude_f64(x);
-    const jg_pair_f64 e = jg_expm1_pair_f64(-2.0 * (a > 22.0 ? 22.0 : a), 0.0, 0);
-    const jg_pair_f64 u = jg_fast_sum_f64(e.hi, e.lo), d = jg_fast_sum_f64(2.0, u.hi);
-    const double inverse = 1.0 / d.hi, q = u.hi * inverse;
-    const double residual = jg_residual_f64(u.hi, q, d.hi) + JG_FMA(-q, d.lo + u.lo, u.lo);
+    const double a = jg_magnitude_f64(x), y = a > 19.2 ? 38.4 : a + a;
+    const double nearest = JG_FMA(y, 0x1.71547652b82fep+0, JG_BIAS_F64);
+    const double t = jg_ordered_f64(nearest, JG_BIAS_F64 + 52.0).lo;
+    const double k = t - JG_BIAS_F64, s = jg_exponent_f64(t);
+    const double first = JG_FMA(k, 0x1.62e42feep-1, -y);
+    const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, first);
+    const double r_lo = JG_FMA(k, 0x1.a39ef35793c76p-33, first - r);
+    const double below = s - 1.0, above = s + 1.0, n = below - r, d = above + r;
+    const double rest = jg_exp_rest_f64(r, r_lo);
+    const double n_lo = ((below - n) - r) - rest, d_lo = (r - (d - above)) + rest;
+    const double inverse = 1.0 / (d + d_lo), q = (n + n_lo) * inverse;
+    const double residual = jg_residual_f64(n, q, d) + JG_FMA(-q, d_lo, n_lo);
     return jg_with_sign_f64(JG_FMA(residual, inverse, q), x);
 }
 /* <= 1 ULP; worst 0.720 at 0x1.01193ep-3, every float32. */
 JG_MATH float jg_tanh_f32(float x) {
-    const float a = jg_magnitude_f32(x);
-    const jg_pair_f32 e = jg_expm1_pair_f32(-2.0f * (a > 11.0f ? 11.0f : a), 0.0f, 0);
-    const jg_pair_f32 u = jg_fast_sum_f32(e.hi, e.lo), d = jg_fast_sum_f32(2.0f, u.hi);
-    const float inverse = 1.0f / d.hi, q = u.hi * inverse;
-    const float residual = jg_residual_f32(u.hi, q, d.hi) + JG_FMAF(-q, d.lo + u.lo, u.lo);
+    const float a = jg_magnitude_f32(x), y = a > 9.2f ? 18.4f : a + a;
+    const float nearest = JG_FMAF(y, 0x1.715476p+0f, JG_BIAS_F32);
+    const float t = jg_ordered_f32(nearest, JG_BIAS_F32 + 23.0f).lo;
+    const float k = t - JG_BIAS_F32, s = jg_exponent_f32(t);
+    const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
+    const float below = s - 1.0f, above = s + 1.0f, n = below - r, d = above + r;
+    const float rest = jg_exp_rest_f32(r, 0.0f);
+    const float n_lo = ((below - n) - r) - rest, d_lo = (r - (d - above)) + rest;
+    const float inverse = 1.0f / (d + d_lo), q = (n + n_lo) * inverse;
+    const float residual = jg_residual_f32(n, q, d) + JG_FMAF(-q, d_lo, n_lo);
     return jg_with_sign_f32(JG_FMAF(residual, inverse, q), x);
 }
 
@@ -42,9 +57,9 @@ JG_MATH float jg_sinh_f32(float x) { return (float)jg_sinh_f64((double)x); }
 /* <= 1 ULP; worst 0.875 at 0x1.ab9a66c7e7aap-17, 2.0e7 points, x in [-710.5, 710.5]. */
 JG_MATH double jg_cosh_f64(double x) {
     const double a = jg_magnitude_f64(x);
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a > 711.0 ? 711.0 : a, 0.0);
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a > 711.0 ? 711.0 : a, 0.0, 0x1.8p52);
     const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
-    const double k = e.t - JG_SPLIT_F64, up = jg_pow2_f64(k - 2.0);
+    const double k = e.t - 0x1.8p52, up = jg_pow2_f64(k - 2.0);
     const double down = jg_pow2_f64(k > 60.0 ? -62.0 : -2.0 - k);
     return 2.0 * (m.hi * up + JG_FMA(m.lo, up, down / m.hi));
 }

@@ -116,7 +116,7 @@ JG_MATH double jg_log1p_f64(double x) {
     const jg_log_split_f64_t v = jg_log_split_f64(u);
     const int unscaled = v.k == 0.0;
     /* 2^(1 - k): zero for the largest k */
-    const double scale = jg_from_bits_f64(jg_to_bits_f64((0x1.8p52 + 1024.0) - v.k) << 52);
+    const double scale = jg_exponent_f64((JG_BIAS_F64 + 1.0) - v.k);
     const jg_log_parts_f64_t l = jg_log_parts_f64(v.k, unscaled ? x : v.m - 1.0);
     const double c = unscaled ? 0.0 : half_c * scale;
     const double y = jg_log_special_f64(u, l.hi + JG_FMA(c, l.slope, l.lo));
@@ -127,7 +127,7 @@ JG_MATH float jg_log1p_f32(float x) {
     const float u = 1.0f + x, half_c = 0.5f * (x - (u - 1.0f));
     const jg_log_split_f32_t v = jg_log_split_f32(u);
     const int unscaled = v.k == 0.0f;
-    const float scale = jg_from_bits_f32(jg_to_bits_f32((0x1.8p23f + 128.0f) - v.k) << 23);
+    const float scale = jg_exponent_f32((JG_BIAS_F32 + 1.0f) - v.k);
     const jg_log_parts_f32_t l = jg_log_parts_f32(v.k, unscaled ? x : v.m - 1.0f);
     const float c = unscaled ? 0.0f : half_c * scale;
     const float y = jg_log_special_f32(u, l.hi + JG_FMAF(c, l.slope, l.lo));
@@ -207,9 +207,10 @@ JG_MATH float jg_cbrt_f32(float x) { return (float)jg_cbrt_f64((double)x); }
  * pair.  e = exp(a) is kept as eh + el; log(1 + e) = u + u^3 R(u^2), u = 2 e / (2 + e) <= 2/3, one
  * division, corrected once; R: relative error of the logarithm 2^-59 (f32: 2^-33). */
 JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a, a_lo);
-    const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo), scale = jg_pow2_split_f64(e.t);
-    const double eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a, a_lo, JG_LIFT_F64);
+    const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
+    const double big = jg_exponent_f64(e.t);
+    const double eh = m.hi * big * JG_LOWER_F64, el = m.lo * big * JG_LOWER_F64;
     const jg_pair_f64 d = jg_fast_sum_f64(2.0, eh);
     const double inverse = 1.0 / d.hi, twice = eh + eh, u = twice * inverse;
     const double rest = JG_FMA(-u, d.lo + el, el + el) + jg_residual_f64(twice, u, d.hi);
@@ -224,9 +225,10 @@ JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
     return (jg_pair_f64){u, JG_FMA(u * z, r, rest * inverse)};
 }
 JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
-    const jg_exp_pair_f32_t e = jg_exp_pair_f32(a, 0.0f);
-    const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo), scale = jg_pow2_split_f32(e.t);
-    const float eh = m.hi * scale.hi * scale.lo, el = m.lo * scale.hi * scale.lo;
+    const jg_exp_pair_f32_t e = jg_exp_pair_f32(a, 0.0f, JG_LIFT_F32);
+    const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo);
+    const float big = jg_exponent_f32(e.t);
+    const float eh = m.hi * big * JG_LOWER_F32, el = m.lo * big * JG_LOWER_F32;
     const jg_pair_f32 d = jg_fast_sum_f32(2.0f, eh);
     const float inverse = 1.0f / d.hi, twice = eh + eh, u = twice * inverse;
     const float rest = JG_FMAF(-u, d.lo + el, el + el) + jg_residual_f32(twice, u, d.hi);
@@ -243,7 +245,7 @@ JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
 JG_MATH double jg_logaddexp_f64(double a, double b) {
     const double high = a > b ? a : b, low = a > b ? b : a;
     const jg_pair_f64 d = jg_sum_f64(low, -high);
-    const int far = !(d.hi > -800.0); /* nan as well */
+    const int far = !(d.hi > -746.0); /* nan as well */
     const jg_pair_f64 l = jg_log1pexp_f64(far ? -746.0 : d.hi, far ? 0.0 : d.lo);
     const jg_pair_f64 s = jg_sum_f64(high, l.hi);
     const double y = s.hi + (s.lo + l.lo);

@@ -68,7 +68,7 @@ JG_MATH double jg_pow_f64(double x, double y) {
     const double y1 = inside ? y : 0.0;
     const jg_pair_f64 p = jg_product_f64(y1, l.hi);
     const double low = JG_FMA(y1, l.lo, p.lo);
-    return jg_pow_special_f64(x, y, jg_exp_value_f64(jg_exp_pair_f64(t, low)));
+    return jg_pow_special_f64(x, y, jg_exp_value_f64(t, low));
 }
 /* <= 1 ULP; worst 0.500 at 0x1.7c539ep+127, 0x1.f5cf9ep-1, 6.0e5 points, 4 boxes. */
 JG_MATH float jg_pow_f32(float x, float y) {

@@ -5,34 +5,39 @@
 #include "jg_exp.h"
 #include "jg_log.h"
 
-/* 1 / (1 + exp(-x)).  With exp(-x) = m / s, s = 2^k, m near 1, it is s / (s + m): the denominator
- * d + dl keeps some 58 bits, 1/d is corrected once, and only the last scaling can underflow. */
+/* 1 / (1 + exp(-x)).  With exp(-x) = m / s, s = 2^k, m = exp(r), it is s / (1 + s + m - 1).  The
+ * sum of 1, s and r is kept exactly, as d and what its two roundings leave, and the rest of m is
+ * small: q is 1 over their rounded sum, which is corrected once.  The numerator is 2^60 s
+ * (f32: 2^30), which is never subnormal: the last product alone may round so.  k ends at 53
+ * (f32: 24), the last s from which 1 can be told; m counts to a few bits there. */
 /* <= 1 ULP; worst 0.832 at -0x1.62611eb7d9cfep+9, 1.0e7 points, x in [-745.2, 40]. */
 JG_MATH double jg_sigmoid_f64(double x) {
-    const double y = jg_clamp_f64(x, -746.0, 40.0);
-    const double t = JG_FMA(y, 0x1.71547652b82fep+0, JG_SPLIT_F64), k = t - JG_SPLIT_F64;
+    const double y = jg_clamp_f64(x, -746.0, 37.6);
+    const double nearest = JG_FMA(y, 0x1.71547652b82fep+0, JG_LIFT_F64);
+    const double t = jg_ordered_f64(nearest, JG_LIFT_F64 + 53.0).lo;
+    const double k = t - JG_LIFT_F64, big = jg_exponent_f64(t);
     const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, JG_FMA(k, 0x1.62e42feep-1, -y));
-    const jg_pair_f64 e = jg_exp_near_zero_f64(r), scale = jg_pow2_split_f64(t);
-    const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
-    const jg_pair_f64 terms = jg_ordered_f64(scale.hi * scale.lo, m.hi);
-    const jg_pair_f64 d = jg_fast_sum_f64(terms.hi, terms.lo);
-    const double q = 1.0 / d.hi, part = q * scale.hi;
-    const double residual = JG_FMA(-q, d.lo + m.lo, jg_residual_f64(1.0, q, d.hi));
-    const double value = JG_FMA(part, residual, part) * scale.lo;
+    const double s = big * JG_LOWER_F64, above = 1.0 + s, d = above + r, z = r * r;
+    const double lost = (r - (d - above)) + (s - (above - 1.0));
+    const double lo = JG_FMA(jg_exp_q_f64(r, z), z, lost);
+    const double q = 1.0 / (d + lo), part = q * big;
+    const double residual = JG_FMA(-q, lo, jg_residual_f64(1.0, q, d));
+    const double value = JG_FMA(part, residual, part) * JG_LOWER_F64;
     return x == x ? value : x;
 }
 /* <= 1 ULP; worst 0.792 at -0x1.5ee86ep+6, every float32. */
 JG_MATH float jg_sigmoid_f32(float x) {
-    const float y = jg_clamp_f32(x, -104.0f, 20.0f);
-    const float t = JG_FMAF(y, 0x1.715476p+0f, JG_SPLIT_F32), k = t - JG_SPLIT_F32;
+    const float y = jg_clamp_f32(x, -104.0f, 17.5f);
+    const float nearest = JG_FMAF(y, 0x1.715476p+0f, JG_LIFT_F32);
+    const float t = jg_ordered_f32(nearest, JG_LIFT_F32 + 24.0f).lo;
+    const float k = t - JG_LIFT_F32, big = jg_exponent_f32(t);
     const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
-    const jg_pair_f32 e = jg_exp_near_zero_f32(r), scale = jg_pow2_split_f32(t);
-    const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo);
-    const jg_pair_f32 terms = jg_ordered_f32(scale.hi * scale.lo, m.hi);
-    const jg_pair_f32 d = jg_fast_sum_f32(terms.hi, terms.lo);
-    const float q = 1.0f / d.hi, part = q * scale.hi;
-    const float residual = JG_FMAF(-q, d.lo + m.lo, jg_residual_f32(1.0f, q, d.hi));
-    const float value = JG_FMAF(part, residual, part) * scale.lo;
+    const float s = big * JG_LOWER_F32, above = 1.0f + s, d = above + r, z = r * r;
+    const float lost = (r - (d - above)) + (s - (above - 1.0f));
+    const float lo = JG_FMAF(jg_exp_q_f32(r, z), z, lost);
+    const float q = 1.0f / (d + lo), part = q * big;
+    const float residual = JG_FMAF(-q, lo, jg_residual_f32(1.0f, q, d));
+    const float value = JG_FMAF(part, residual, part) * JG_LOWER_F32;
     return x == x ? value : x;
 }
 

@@ -22,6 +22,8 @@ def main() -> None:
         powers = range(degree + 1)
         found = fit(q, -HALF_LN2, HALF_LN2, powers, weight=square, fixed={0: 0.5}, dtype=dtype)
         print(found.report(f"exp {dtype}, q of degree {degree}", dtype))
+    found = fit(q, -HALF_LN2, HALF_LN2, range(10), weight=square, dtype="f64")
+    print(found.report("exp f64 where nothing cancels, q of degree 9", "f64"))
 
 
 if __name__ == "__main__":
