@@ -1,8 +1,10 @@
-/* Matrix products, c[m,n] = alpha op(a)[m,k] . op(b)[k,n] + beta c, of C-contiguous matrices.
+/* Matrix products, c[m,n] = alpha op(a)[m,k] . op(b)[k,n] + beta d, of C-contiguous matrices.
  *
- * A transposed operand is stored as its transpose; where beta is 0, c is not read. Large products
- * go to the library (jg_blas.h), which copies both matrices into an order that suits it. Where one
- * length is small that takes longer than it saves, and the product is made here:
+ * A transposed operand is stored as its transpose. d may be c; where it is NULL nothing is added.
+ * All terms count, whatever the factors are: 0 nan is nan. Large products go to the library
+ * (jg_blas.h), which copies both matrices into an order that suits it; it adds to c, in which
+ * beta d is put before, and leaves out the product for alpha = 0, so that this is not asked of it.
+ * Where one length is small the library takes longer than it saves, and the product is made here:
  *
  * c is made in tiles of 4 rows by 3 vectors, or 8 by 1 in narrow matrices, whose sums stay in
  * registers while k advances: an element of a is spread over a vector, a row of b is read where it
@@ -13,7 +15,7 @@
  * Every element is summed in the order of k, in parts of JG_GEMM_DEPTH terms, by fused
  * multiply-adds where the machine has them: it depends on its row and its column alone, not on
  * their places or on the number of threads. Its error is at most (k + 3) eps in units of
- * |alpha| |a| . |b| + |beta| |c|. No term is left out, so nan and inf spread as in the plain sums.
+ * |alpha| |a| . |b| + |beta| |d|. No term is left out, so nan and inf spread as in the plain sums.
  */
 #ifndef JG_GEMM_H
 #define JG_GEMM_H
@@ -39,10 +41,15 @@ enum {
     JG_GEMM_NARROW = 64, /* … and rows of c have so many bytes */
 };
 
-/* What runs once a tile is compiled with fewer optimisations, in half the time. */
-#if !defined(__clang__)
+/* Every function with a product compiles all of this, so it is written to be compiled fast: sums
+ * have names, not indices that only late passes see through, loops that must vanish say so, and
+ * each function is called from one place. */
+#if defined(__clang__)
+#define JG_UNROLL
+#else
+#define JG_UNROLL _Pragma("GCC unroll 16")
 #pragma GCC push_options
-#pragma GCC optimize("O1", "expensive-optimizations", "fp-contract=fast")
+#pragma GCC optimize("O1", "expensive-optimizations", "fp-contract=fast") /* for fused sums */
 #endif
 
 #define JG_GEMM_TYPES(t, T)                                                                        \
@@ -51,25 +58,26 @@ enum {
     typedef struct {                                                                               \
         int64_t m, n, k, a_row, a_col, b_row, b_col;                                               \
         T alpha, beta;                                                                             \
-        const T *a, *b;                                                                            \
+        const T *a, *b, *d;                                                                        \
         T *c;                                                                                      \
     } jg_gemm_task_##t;                                                                            \
     static void jg_tile_1_##t(const jg_gemm_task_##t *g, int64_t k, const T *a, int64_t rows,      \
-                              const T *b, int64_t b_row, T beta, T *restrict c, int64_t c_row);    \
+                              const T *b, int64_t b_row, T beta, const T *d, T *c, int64_t c_row); \
     static void jg_tile_3_##t(const jg_gemm_task_##t *g, int64_t k, const T *a, int64_t rows,      \
-                              const T *b, int64_t b_row, T beta, T *restrict c, int64_t c_row);    \
+                              const T *b, int64_t b_row, T beta, const T *d, T *c, int64_t c_row); \
     static void jg_transpose_##t(const T *b, int64_t b_row, int64_t k, T *restrict to,             \
                                  int64_t to_row);
 
-/* c = part + beta c, where a tile does not lie in c as a whole. */
+/* c = part + beta d, where a tile does not lie in c as a whole. */
 #define JG_GEMM_PUT(t, T)                                                                          \
-    static __attribute__((noinline)) void jg_put_##t(const T *part, int64_t width, T beta, T *c,   \
-                                                     int64_t c_row, int64_t rows, int64_t cols)    \
+    static __attribute__((noinline)) void jg_put_##t(const T *part, int64_t width, T beta,         \
+                                                     const T *d, T *c, int64_t c_row,              \
+                                                     int64_t rows, int64_t cols)                   \
     {                                                                                              \
         JG_CONTRACT                                                                                \
         for (int64_t r = 0; r < rows; r++, c += c_row, part += width)                              \
             for (int64_t j = 0; j < cols; j++)                                                     \
-                c[j] = beta != 0 ? part[j] + beta * c[j] : part[j];                                \
+                c[j] = d ? part[j] + beta * d[r * c_row + j] : part[j];                            \
     }
 
 /* Copies of k rows of b, `cols` columns each and zeros up to `width`. */
@@ -105,24 +113,26 @@ enum {
         for (int64_t p = 0; p < g->k; p += JG_GEMM_DEPTH) {                                        \
             const int64_t depth = jg_min(JG_GEMM_DEPTH, g->k - p);                                 \
             const T beta = p ? 1 : g->beta, *b = g->b + p * g->b_row + j0 * g->b_col;              \
+            const T *const added = p ? g->c : g->d;                                                \
             if (copied)                                                                            \
                 jg_pack_##t(b, g->b_row, g->b_col, depth, cols, width, copy);                      \
             const T *const from = copied ? copy : b;                                               \
             const int64_t b_row = copied ? width : g->b_row, step = vectors == 3 ? 4 : 8;          \
             for (int64_t i = i0; i < end; i += step) {                                             \
                 const T *const a = g->a + i * g->a_row + p * g->a_col;                             \
-                const int64_t rows = jg_min(step, end - i);                                        \
+                const int64_t rows = jg_min(step, end - i), at = i * g->n + j0;                    \
                 const int whole = rows == step && cols == width;                                   \
                 T part[16 * L] __attribute__((aligned(64)));                                       \
-                T *const c = g->c + i * g->n + j0, *const to = whole ? c : part;                   \
+                T *const to = whole ? g->c + at : part;                                            \
+                const T *const d = added ? added + at : 0, *const now = whole ? d : 0;             \
                 const int64_t to_row = whole ? g->n : width;                                       \
                 if (vectors == 3)                                                                  \
-                    jg_tile_3_##t(g, depth, a, rows, from, b_row, whole ? beta : 0, to, to_row);   \
+                    jg_tile_3_##t(g, depth, a, rows, from, b_row, beta, now, to, to_row);          \
                 for (int64_t j = 0; vectors < 3 && j < width; j += L)                              \
-                    jg_tile_1_##t(g, depth, a, rows, from + j, b_row, whole ? beta : 0, to + j,    \
-                                  to_row);                                                         \
+                    jg_tile_1_##t(g, depth, a, rows, from + j, b_row, beta, now ? now + j : 0,     \
+                                  to + j, to_row);                                                 \
                 if (!whole)                                                                        \
-                    jg_put_##t(part, width, beta, c, g->n, rows, cols);                            \
+                    jg_put_##t(part, width, beta, d, g->c + at, g->n, rows, cols);                 \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
@@ -144,71 +154,104 @@ static inline int jg_is_small(int64_t m, int64_t n, int64_t k, int64_t size)
 }
 
 #define JG_GEMM(t, T)                                                                              \
-    static inline void jg_gemm_here_##t(const jg_host *host, int ta, int tb, int64_t m,            \
-                                           int64_t n, int64_t k, T alpha, const T *a, const T *b,  \
-                                           T beta, T *c)                                           \
+    /* c = beta d, and what a sum of no products is beside it. */                                  \
+    static void jg_start_##t(void *arg, int64_t begin, int64_t end)                                \
     {                                                                                              \
-        jg_gemm_task_##t g = {m, n, k, ta ? 1 : k, ta ? m : 1, tb ? 1 : n, tb ? k : 1,             \
-                            alpha, beta, a, b, c};                                                 \
-        const int64_t across = (n + JG_PANEL_##t - 1) / JG_PANEL_##t;                              \
-        const int64_t down = (m + JG_GEMM_GROUP - 1) / JG_GEMM_GROUP;                              \
-        /* 16 multiplications take the time of an element of the loops that parallel_min is for. */\
-        const int64_t each = jg_min(m, JG_GEMM_GROUP) * JG_PANEL_##t * k / 16;                     \
-        jg_parallel_for(host->pool, across * down, 1, 1 + host->parallel_min / jg_max(1, each),    \
-                        jg_panels_##t, &g);                                                        \
+        const jg_gemm_task_##t *const g = arg;                                                     \
+        const T none = g->k ? 0 : g->alpha * 0;                                                    \
+        if (g->k && g->beta == 1)                                                                  \
+            memcpy(g->c + begin, g->d + begin, (uint64_t)(end - begin) * sizeof(T));               \
+        for (int64_t i = begin; i < end && (!g->k || g->beta != 1); i++)                           \
+            g->c[i] = g->d ? none + g->beta * g->d[i] : none;                                      \
     }                                                                                              \
     static inline void jg_gemm_##t(const jg_host *host, int ta, int tb, int64_t m, int64_t n,      \
-                                   int64_t k, T alpha, const T *a, const T *b, T beta, T *c)       \
+                                   int64_t k, T alpha, const T *a, const T *b, T beta, const T *d, \
+                                   T *c)                                                           \
     {                                                                                              \
         const intptr_t f = host->blas ? host->blas->gemm_##t : 0;                                  \
+        const int library = f && alpha != 0 && !jg_is_small(m, n, k, sizeof(T)) &&                 \
+                            (host->blas->ilp64 || jg_fits_i32(m, n, k));                           \
+        jg_gemm_task_##t g = {m, n, k, ta ? 1 : k, ta ? m : 1, tb ? 1 : n, tb ? k : 1,             \
+                              alpha, beta, a, b, d, c};                                            \
+        if (m == 0 || n == 0)                                                                      \
+            return;                                                                                \
+        if (k == 0 || (library && d && (d != c || beta != 1)))                                     \
+            jg_parallel_for(host->pool, m * n, 512, host->parallel_min, jg_start_##t, &g);         \
+        if (k == 0)                                                                                \
+            return;                                                                                \
+        if (!library) {                                                                            \
+            const int64_t across = (n + JG_PANEL_##t - 1) / JG_PANEL_##t;                          \
+            const int64_t down = (m + JG_GEMM_GROUP - 1) / JG_GEMM_GROUP;                          \
+            /* 16 products take the time of an element of the loops that parallel_min is for. */   \
+            const int64_t each = jg_min(m, JG_GEMM_GROUP) * JG_PANEL_##t * k / 16;                 \
+            jg_parallel_for(host->pool, across * down, 1,                                          \
+                            1 + host->parallel_min / jg_max(1, each), jg_panels_##t, &g);          \
+            return;                                                                                \
+        }                                                                                          \
         const int64_t lda = jg_max(1, ta ? m : k), ldb = jg_max(1, tb ? k : n);                    \
         const int left = ta ? JG_TRANS : JG_NO_TRANS, right = tb ? JG_TRANS : JG_NO_TRANS;         \
-        if (k == 0)                                                                                \
-            for (int64_t i = 0; i < m * n; i++)                                                    \
-                c[i] = beta != 0 ? beta * c[i] : 0;                                                \
-        else if (m == 0 || n == 0)                                                                 \
-            return;                                                                                \
-        else if (!f || jg_is_small(m, n, k, sizeof(T)))                                            \
-            jg_gemm_here_##t(host, ta, tb, m, n, k, alpha, a, b, beta, c);                         \
-        else if (host->blas->ilp64)                                                                \
+        const T kept = d ? 1 : 0;                                                                  \
+        if (host->blas->ilp64)                                                                     \
             ((jg_gemm_##t##_ilp64)f)(JG_ROW_MAJOR, left, right, m, n, k, alpha, a, lda, b, ldb,    \
-                                     beta, c, n);                                                  \
-        else if (jg_fits_i32(m, n, k))                                                             \
-            ((jg_gemm_##t##_lp64)f)(JG_ROW_MAJOR, left, right, (int32_t)m, (int32_t)n, (int32_t)k, \
-                                    alpha, a, (int32_t)lda, b, (int32_t)ldb, beta, c, (int32_t)n); \
+                                     kept, c, n);                                                  \
         else                                                                                       \
-            jg_gemm_here_##t(host, ta, tb, m, n, k, alpha, a, b, beta, c);                         \
+            ((jg_gemm_##t##_lp64)f)(JG_ROW_MAJOR, left, right, (int32_t)m, (int32_t)n, (int32_t)k, \
+                                    alpha, a, (int32_t)lda, b, (int32_t)ldb, kept, c, (int32_t)n); \
     }
 
-/* A tile of R rows by V vectors: c = alpha a . b + beta c. Missing rows of a are read as copies of
+/* The rows of a tile by their numbers. */
+#define JG_ROWS_4(F, t) F(0, t) F(1, t) F(2, t) F(3, t)
+#define JG_ROWS_8(F, t) JG_ROWS_4(F, t) F(4, t) F(5, t) F(6, t) F(7, t)
+
+/* A tile of 8 rows by one vector: c = alpha a . b + beta d. Missing rows of a are read as copies of
  * the first. */
+#define JG_SUM_1(r, t)                                                                             \
+    const jg_real_##t *a##r = a + (r < rows ? r : 0) * g->a_row;                                   \
+    jg_vector_##t s##r = {0};
+#define JG_STEP_1(r, t) s##r += *a##r * b0, a##r += a_col;
+#define JG_SCALE_1(r, t) s##r *= alpha;
+#define JG_PLUS_1(r, t) s##r += beta * JG_AT(const, t, d + r * c_row);
+#define JG_STORE_1(r, t) JG_AT(, t, c + r * c_row) = (jg_loose_##t)s##r;
+
+/* A tile of 4 rows by 3 vectors. */
+#define JG_SUM_3(r, t)                                                                             \
+    const jg_real_##t *a##r = a + (r < rows ? r : 0) * g->a_row;                                   \
+    jg_vector_##t s##r = {0}, u##r = {0}, v##r = {0};
+#define JG_STEP_3(r, t) s##r += *a##r * b0, u##r += *a##r * b1, v##r += *a##r * b2, a##r += a_col;
+#define JG_SCALE_3(r, t) s##r *= alpha, u##r *= alpha, v##r *= alpha;
+#define JG_PLUS_3(r, t)                                                                            \
+    s##r += beta * JG_AT(const, t, d + r * c_row);                                                 \
+    u##r += beta * JG_AT(const, t, d + r * c_row + L);                                             \
+    v##r += beta * JG_AT(const, t, d + r * c_row + 2 * L);
+#define JG_STORE_3(r, t)                                                                           \
+    JG_AT(, t, c + r * c_row) = (jg_loose_##t)s##r;                                                \
+    JG_AT(, t, c + r * c_row + L) = (jg_loose_##t)u##r;                                            \
+    JG_AT(, t, c + r * c_row + 2 * L) = (jg_loose_##t)v##r;
+#define JG_AT(constant, t, p) (*(constant jg_loose_##t *)(p))
+#define JG_LOAD_1(t) const jg_vector_##t b0 = (jg_vector_##t)JG_AT(const, t, b);
+#define JG_LOAD_3(t)                                                                               \
+    JG_LOAD_1(t)                                                                                   \
+    const jg_vector_##t b1 = (jg_vector_##t)JG_AT(const, t, b + L);                                \
+    const jg_vector_##t b2 = (jg_vector_##t)JG_AT(const, t, b + 2 * L);
 #define JG_GEMM_TILE(t, T, R, V)                                                                   \
     static __attribute__((noinline)) JG_WIDE void jg_tile_##V##_##t(                               \
         const jg_gemm_task_##t *g, int64_t k, const T *a, int64_t rows, const T *b, int64_t b_row, \
-        T beta, T *restrict c, int64_t c_row)                                                      \
+        T beta, const T *d, T *c, int64_t c_row)                                                   \
     {                                                                                              \
         JG_CONTRACT                                                                                \
         enum { L = JG_LANES_##t };                                                                 \
         const int64_t a_col = g->a_col;                                                            \
-        int64_t row[R];                                                                            \
-        jg_vector_##t sum[R][V]; /* an initialiser would be a loop over bytes */                   \
-        for (int r = 0; r < R; r++) {                                                              \
-            row[r] = (r < rows ? r : 0) * g->a_row;                                                \
-            for (int v = 0; v < V; v++)                                                            \
-                sum[r][v] = (jg_vector_##t){0};                                                    \
+        const T alpha = g->alpha;                                                                  \
+        JG_ROWS_##R(JG_SUM_##V, t)                                                                 \
+        for (int64_t p = 0; p < k; p++, b += b_row) {                                              \
+            JG_LOAD_##V(t)                                                                         \
+            JG_ROWS_##R(JG_STEP_##V, t)                                                            \
         }                                                                                          \
-        for (int64_t p = 0; p < k; p++, a += a_col, b += b_row)                                    \
-            for (int r = 0; r < R; r++)                                                            \
-                for (int v = 0; v < V; v++)                                                        \
-                    sum[r][v] += a[row[r]] * *(const jg_loose_##t *)(b + v * L);                   \
-        for (int r = 0; r < R; r++, c += c_row)                                                    \
-            for (int v = 0; v < V; v++) {                                                          \
-                jg_loose_##t *const at = (jg_loose_##t *)(c + v * L);                              \
-                sum[r][v] *= g->alpha;                                                             \
-                if (beta != 0)                                                                     \
-                    sum[r][v] += beta * *at;                                                       \
-                *at = (jg_loose_##t)sum[r][v];                                                     \
-            }                                                                                      \
+        JG_ROWS_##R(JG_SCALE_##V, t)                                                               \
+        if (d) {                                                                                   \
+            JG_ROWS_##R(JG_PLUS_##V, t)                                                            \
+        }                                                                                          \
+        JG_ROWS_##R(JG_STORE_##V, t)                                                               \
     }
 
 /* to[p,j] = b[j,p] for one vector of columns j, in squares of L x L: interleaving the first half of
@@ -221,17 +264,17 @@ static inline int jg_is_small(int64_t m, int64_t n, int64_t k, int64_t size)
         int64_t p = 0;                                                                             \
         for (; JG_HAS_SHUFFLE && p + L <= k; p += L) {                                             \
             jg_vector_##t x[L], y[L];                                                              \
-            for (int j = 0; j < L; j++)                                                            \
+            JG_UNROLL for (int j = 0; j < L; j++)                                                  \
                 x[j] = *(const jg_loose_##t *)(b + j * b_row + p);                                 \
-            for (int round = 1; round < L; round *= 2) {                                           \
-                for (int j = 0; j < H; j++) {                                                      \
+            JG_UNROLL for (int round = 1; round < L; round *= 2) {                                 \
+                JG_UNROLL for (int j = 0; j < H; j++) {                                            \
                     y[2 * j] = JG_SHUFFLE(x[j], x[j + H], JG_LOW_##t);                             \
                     y[2 * j + 1] = JG_SHUFFLE(x[j], x[j + H], JG_HIGH_##t);                        \
                 }                                                                                  \
-                for (int j = 0; j < L; j++)                                                        \
+                JG_UNROLL for (int j = 0; j < L; j++)                                              \
                     x[j] = y[j];                                                                   \
             }                                                                                      \
-            for (int j = 0; j < L; j++)                                                            \
+            JG_UNROLL for (int j = 0; j < L; j++)                                                  \
                 *(jg_loose_##t *)(to + (p + j) * to_row) = (jg_loose_##t)x[j];                     \
         }                                                                                          \
         for (; p < k; p++)                                                                         \
@@ -249,18 +292,15 @@ JG_GEMM_PANEL(f32, float)
 JG_GEMM_PANEL(f64, double)
 JG_GEMM(f32, float)
 JG_GEMM(f64, double)
-
-#if !defined(__clang__)
-#pragma GCC pop_options
-#endif
-
-JG_FUSED_BEGIN
 JG_GEMM_TILE(f32, float, 8, 1)
 JG_GEMM_TILE(f32, float, 4, 3)
 JG_GEMM_TILE(f64, double, 8, 1)
 JG_GEMM_TILE(f64, double, 4, 3)
 JG_GEMM_TRANSPOSE(f32, float)
 JG_GEMM_TRANSPOSE(f64, double)
-JG_FUSED_END
+
+#if !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 #endif

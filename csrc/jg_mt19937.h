@@ -23,6 +23,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define JG_MT_API static __attribute__((unused))
@@ -418,24 +419,33 @@ JG_MT_API int64_t jg_mt_draw_integers(const uint32_t *before, int64_t length, co
     return -1;
 }
 
-/* Positions in the vector p of weights: the first whose cumulated share is above a uniform. */
-JG_MT_API int64_t jg_mt_draw_weighted(const uint32_t *before, int64_t length, const double *p,
-                                      int64_t entries, uint32_t *after, int64_t *out, int64_t n)
+/* -1, or the position of what is wrong in the vector p of weights: the sum has that of the end. */
+JG_MT_API int64_t jg_mt_bad_weights(const double *p, int64_t entries, double tolerance)
 {
-    double sum = 0.0, rest = 0.0, total = 0.0;
+    double sum = 0.0, rest = 0.0;
     if (entries < 1)
         return 0;
     for (int64_t j = 0; j < entries; j++) {
         if (!(p[j] >= 0.0 && p[j] <= 1.0))
             return j;
-        /* Kahan's sum for the check, a plain one for the shares. */
-        const double y = p[j] - rest, t = sum + y;
+        const double y = p[j] - rest, t = sum + y; /* Kahan's sum */
         rest = (t - sum) - y;
         sum = t;
-        total += p[j];
     }
-    if (!(fabs(sum - 1.0) <= 0x1p-26))
-        return entries;
+    return fabs(sum - 1.0) <= tolerance ? -1 : entries;
+}
+
+/* Positions in the vector p of weights: the first whose cumulated share is above a uniform. */
+JG_MT_API int64_t jg_mt_draw_weighted(const uint32_t *before, int64_t length, const double *p,
+                                      int64_t entries, const double *tolerance, uint32_t *after,
+                                      int64_t *out, int64_t n)
+{
+    const int64_t bad = jg_mt_bad_weights(p, entries, *tolerance);
+    double total = 0.0;
+    if (bad >= 0)
+        return bad;
+    for (int64_t j = 0; j < entries; j++)
+        total += p[j];
     if (!jg_mt_begin(before, length, after))
         return length;
     for (int64_t i = 0; i < n; i++) {
@@ -446,6 +456,65 @@ JG_MT_API int64_t jg_mt_draw_weighted(const uint32_t *before, int64_t length, co
             upper += p[++j];
         out[i] = j;
     }
+    return -1;
+}
+
+/* The first position whose share is above u; shares do not decrease, and the last one is 1. */
+JG_MT_API int64_t jg_mt_position(const double *shares, int64_t entries, double u)
+{
+    int64_t low = 0, high = entries - 1;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (shares[middle] > u)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* n different positions: rounds of as many draws as are missing, of which the first of each
+ * position counts; then its weight is 0. `left` and `shares` have room for the weights. */
+JG_MT_API void jg_mt_rounds(uint32_t *state, double *restrict left, double *restrict shares,
+                            int64_t entries, int64_t *restrict out, int64_t n)
+{
+    for (int64_t found = 0; found < n;) {
+        double total = 0.0;
+        for (int64_t j = 0; j < entries; j++)
+            shares[j] = total += left[j];
+        for (int64_t j = 0; j < entries; j++)
+            shares[j] /= total;
+        for (int64_t missing = n - found; missing > 0; missing--) {
+            const int64_t j = jg_mt_position(shares, entries, jg_mt_double(state));
+            if (left[j] > 0.0)
+                out[found++] = j;
+            left[j] = 0.0;
+        }
+    }
+}
+
+/* Different positions in the vector p of weights. Refused as well where fewer than n weights are
+ * above 0, and where there is no memory for two more vectors. */
+JG_MT_API int64_t jg_mt_draw_distinct(const uint32_t *before, int64_t length, const double *p,
+                                      int64_t entries, const double *tolerance, uint32_t *after,
+                                      int64_t *out, int64_t n)
+{
+    const int64_t bad = jg_mt_bad_weights(p, entries, *tolerance);
+    int64_t positive = 0;
+    if (bad >= 0)
+        return bad;
+    for (int64_t j = 0; j < entries; j++)
+        positive += p[j] > 0.0;
+    if (positive < n)
+        return entries;
+    if (!jg_mt_begin(before, length, after))
+        return length;
+    double *left = malloc(2 * (size_t)entries * sizeof *left);
+    if (left == NULL)
+        return entries;
+    memcpy(left, p, (size_t)entries * sizeof *left);
+    jg_mt_rounds(after, left, left + entries, entries, out, n);
+    free(left);
     return -1;
 }
 

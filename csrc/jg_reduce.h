@@ -5,7 +5,8 @@
  * so the same data gives the same bits wherever it lies and whatever the number of threads.
  *
  * Error of a sum of n terms, in units of the sum of their magnitudes: at most (JG_BLOCK / JG_LANES
- * + log2 JG_LANES) eps within a block, and blocks are added one by one by the caller.
+ * + log2 JG_LANES) eps within a block; the caller adds blocks with JG_ADD, which loses no more than
+ * 2 eps however many there are.
  */
 #ifndef JG_REDUCE_H
 #define JG_REDUCE_H
@@ -76,6 +77,20 @@ static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
 
 #define JG_PLUS(a, b) ((a) + (b))
 #define JG_TIMES(a, b) ((a) * (b))
+/* sum += value, where `lost` is what rounding has dropped so far (Kahan's summation; the rounding
+ * error is Knuth's TwoSum, exact whatever the magnitudes). Infinities have none: inf - inf. The first
+ * block of a row, often its only one, is added to 0, which is exact. */
+#define JG_ADD(sum, lost, value)                                                                   \
+    do {                                                                                           \
+        const __typeof__(sum) old = sum, more = (value) + lost;                                    \
+        sum = old + more;                                                                          \
+        lost = 0;                                                                                  \
+        if (__builtin_expect(old != 0, 0)) {                                                       \
+            const __typeof__(sum) taken = sum - old;                                               \
+            const __typeof__(sum) rest = (old - (sum - taken)) + (more - taken);                   \
+            lost = rest - rest == 0 ? rest : 0;                                                    \
+        }                                                                                          \
+    } while (0)
 /* nan wins: a comparison with nan is false, so the other operand is taken unless a is nan. */
 #define JG_LARGER(a, b) ((((a) >= (b)) | ((a) != (a))) ? (a) : (b))
 #define JG_SMALLER(a, b) ((((a) <= (b)) | ((a) != (a))) ? (a) : (b))

@@ -17,6 +17,7 @@
 #endif
 
 #define JG_VECTOR_TYPES(t, T, I)                                                                   \
+    typedef T jg_real_##t;                                                                         \
     typedef T jg_vector_##t __attribute__((vector_size(JG_VECTOR_BYTES)));                         \
     typedef I jg_mask_##t __attribute__((vector_size(JG_VECTOR_BYTES)));                           \
     typedef T jg_loose_##t                                                                         \

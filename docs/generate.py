@@ -89,10 +89,19 @@ def rules() -> str:
     return table(["rule", "its tags", "active in"], rows)
 
 
+def products() -> str:
+    from jitgraph.rewrite import blas
+
+    shared = frozenset.intersection(*(r.tags for r in blas.RULES))
+    rows = [[code(r.name), " ".join(map(code, sorted(r.tags - shared)))] for r in blas.RULES]
+    return table(["rule", "its tags"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "options": options,
     "options-ignored": options_ignored,
     "rules": rules,
+    "products": products,
 }
 
 

@@ -94,3 +94,21 @@ def test_stable_softmax_loss() -> None:
     cost = nnet.categorical_crossentropy(nnet.softmax(x), np.array([0, 1])).sum()
     got = value(grad(cost, x), x=[[-1e3, 1e3], [0, 0]])
     np.testing.assert_allclose(got, [[-1, 1], [0.5, -0.5]], rtol=1e-15)
+
+
+def test_second_derivatives_of_functions_of_pieces() -> None:
+    """Linear pieces have the second derivative zero; the choice between them is no error."""
+    x = T.dvector("x")
+    at = np.array([-3.0, -1.0, 0.5, 2.0])
+    pieces = {
+        nnet.hard_sigmoid: np.zeros(4),
+        nnet.relu: np.zeros(4),
+        lambda x: T.clip(x, 0, 1): np.zeros(4),
+        lambda x: T.switch(x > 0, x, 0.1 * x): np.zeros(4),
+        lambda x: T.maximum(x, 0): np.zeros(4),
+        lambda x: T.switch(x > 0, x**2, x**3): np.where(at > 0, 2, 6 * at),
+    }
+    for f, expected in pieces.items():
+        second = grad(grad(f(x).sum(), x).sum(), x)
+        assert np.array_equal(value(second, x=at), expected)
+    assert np.array_equal(value(grad(T.switch(x, 2.0, 1.0).sum(), x), x=at), np.zeros(4))

@@ -40,6 +40,19 @@ def test_the_scratch_is_what_a_call_reserves() -> None:
     assert plan.scratch == work.info[0]
 
 
+def test_arguments_that_a_call_copies_count() -> None:
+    x, y = T.dmatrices("x", "y")
+    f = jitgraph.function([x, y], T.exp(x) + y)
+    plain, one = np.ones((300, 200)), np.ones((200, 300)).T
+    assert f.memory_plan(plain, (300, 200)).copies == 0
+    plan = f.memory_plan(one, (300, 200))
+    assert (plan.copies, plan.new) == (480_000, 960_000 + plan.scratch)
+    assert "copies in C order" in str(plan)
+    # An array that repeats one number is planned without making the 8 TB of its copy.
+    huge = np.broadcast_to(np.float64(1), (10**6, 10**6))
+    assert f.memory_plan(huge, huge).copies == 16 * 10**12
+
+
 def test_shared_variables_and_updates() -> None:
     w = jitgraph.shared(np.zeros((5, 7)), name="w")
     x = T.dmatrix("x")
@@ -84,6 +97,17 @@ def test_arguments_of_the_wrong_kind() -> None:
     assert f.memory_plan((1, 50)).inputs == {"r": 400}
     with pytest.raises(ShapeError, match="declared type"):
         f.memory_plan((2, 50))
+
+
+@pytest.mark.parametrize("bad", ["ab", 2.5, (2.5,), ("a",), -1, None, [[1]]])
+def test_what_is_neither_a_shape_nor_a_value_names_the_input(bad: object) -> None:
+    x, s = T.dvector("x"), T.dscalar("s")
+    f = jitgraph.function([x, s], x * s)
+    with pytest.raises(TypeError, match=r"memory_plan: x \(.*\) takes a shape.*, not "):
+        f.memory_plan(bad, 3)
+    assert f.memory_plan([4], 2.5).outputs == {"result 0": 32}
+    with pytest.raises(TypeError, match="memory_plan: s "):
+        f.memory_plan(4, "ab")
 
 
 def test_nothing_is_computed_or_kept() -> None:

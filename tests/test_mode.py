@@ -50,12 +50,16 @@ def test_names() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(Exception, match=r"^No predefined mode exist for string: FAST$"):
+    with pytest.raises(Exception, match=r"^No predefined mode exist for string: FAST\. .*FAST_RUN"):
         get_mode("FAST")
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"unknown optimizer 'o9'; known are .*fast_run.*o4"):
         Mode(optimizer="o9")
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"unknown linker 'gpu'; known are c, "):
         Mode(linker="gpu")
+    with pytest.raises(KeyError, match="unknown accuracy 'best'"):
+        Mode(accuracy="best")
+    with pytest.raises(TypeError, match=r"a mode is a name .*not 3"):
+        get_mode(3)
 
 
 def test_register() -> None:

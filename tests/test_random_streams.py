@@ -527,6 +527,19 @@ def test_refused_when_run_with_the_state_unmoved(name: str, parameters: Any, mes
     assert same_state(state, RandomState(5))
 
 
+@pytest.mark.parametrize("method", ["uniform", "normal", "binomial", "poisson"])
+@pytest.mark.parametrize("length", [2**61, 2**62])
+def test_sizes_that_no_memory_has(method: str, length: int) -> None:
+    """One kind of error, which names the distribution, the size and the line."""
+    n, streams = T.lscalar("n"), RandomStreams(5)
+    draw = getattr(streams, method)((n,), *([2.0] if method == "poisson" else []))
+    f, before = function([n], draw), draw.rng.get_value()
+    expected = rf"{method}: no room for a draw of the size \({length},\).*test_random_streams\.py"
+    with pytest.raises(MemoryError, match=expected):
+        f(length)
+    assert same_state(draw.rng.get_value(), before) and f(2).shape == (2,)
+
+
 def test_parameters_whose_rank_is_not_the_declared_one() -> None:
     op = RandomFunction("uniform", ("float64", (False, False)))
     with pytest.raises(ValueError, match="have 1 axes, but 2 were declared"):

@@ -67,12 +67,17 @@ class Function:
         required = all(s is None for s in self.stores)
         checked = self.compiled.c_inputs.issuperset(range(n))
         self._fast_arity = n if required and checked else -1
+        self._keywords = self._unambiguous_names()
+        self._takes_out = all(i.name != "out" for i in self.ins)
         self._has_scalars = any(getattr(i.variable.type, "ndim", 1) == 0 for i in self.ins)
         self._returns_one = self.returns == "one"
         self._random = self._random_steps()
         # Without state the arguments go straight to the one C entry.
+        direct = self.program.direct
         stateless = not (self.targets or self._tail or self.program.order)
-        self._direct = self.program.direct.call if self.program.direct and stateless else None
+        self._direct = direct.call if direct and stateless else None
+        # The one C entry of which the function's only result is the only one.
+        self._whole = None if self.targets or not self._returns_one else direct
         if self.targets:
             self._locks = [_lock_of(c) for c in sorted(self.targets, key=id)]
         self.maker = Maker(self)
@@ -91,6 +96,11 @@ class Function:
         self.__dict__["profile"] = self.stats
         self._fast_arity, self._direct = -1, None
 
+    def _unambiguous_names(self) -> list[str | None]:
+        """The keyword of each input; None where there is none that says which input it is."""
+        names = [i.name for i in self.ins]
+        return [n if names.count(n) == 1 and n != "output_subset" else None for n in names]
+
     def _random_steps(self) -> list[Container]:
         """Let draws advance their generator in place where its successor replaces it."""
         if not any(hasattr(op, "draw_in_place") for op in self.compiled.step_ops):
@@ -108,6 +118,8 @@ class Function:
     # -- calling -----------------------------------------------------------------------------
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) != self._fast_arity or kwargs:
+            if kwargs and self._fast_arity >= 0:
+                return self._call_named(args, kwargs)
             return self._call_bound(args, kwargs)
         if self._has_scalars:
             # Numbers are the usual arguments here; a vain attempt with them would cost more.
@@ -122,6 +134,34 @@ class Function:
         except (CheckFailed, MemoryError) as error:
             raise self._explained(error, args) from None
         return results[0] if self._returns_one else self._package(results)
+
+    def _call_named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call with keywords, where they name each remaining input, as if without.
+
+        `out=` may be one more, for an array into which the C code can write directly. Any other
+        call, the wrong ones among them, takes the general way.
+        """
+        arity, given = self._fast_arity, len(args) + len(kwargs)
+        values = args
+        if len(args) < arity:
+            try:
+                values = args + tuple([kwargs[n] for n in self._keywords[len(args) :]])  # type: ignore[index]
+            except KeyError:
+                return self._call_bound(args, kwargs)
+        if given == arity:
+            return self(*values)
+        out = kwargs.get("out") if self._takes_out and given == arity + 1 else None
+        if out is not None and self._whole is not None:
+            from jitgraph.runtime.into import stored_directly
+
+            if self._has_scalars:
+                values = self._filtered(values)
+            if self._tail:
+                values = values + tuple([c.data for c in self.containers]) + self._constants
+            order = self.program.order
+            if stored_directly(self._whole, values if order is None else order(values), out):
+                return out
+        return self._call_bound(args, kwargs)
 
     def _run(
         self, values: tuple[Any, ...], run: Callable[..., Sequence[Any]] = Program.run
@@ -188,6 +228,8 @@ class Function:
 
     def _call_unmeasured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         subset = kwargs.pop("output_subset", None)
+        if subset is not None:
+            self._check_subset(subset)
         out = None if any(i.name == "out" for i in self.ins) else kwargs.pop("out", None)
         values = self._filtered(self._bind(args, kwargs))
         result = self._package(self._run(values) if out is None else self._run_into(values, out))
@@ -196,6 +238,16 @@ class Function:
         if isinstance(result, dict):
             return {k: result[k] for k in subset}
         return [result[k] if isinstance(result, list) else result for k in subset]
+
+    def _check_subset(self, subset: Any) -> None:
+        """KeyError or IndexError for an output that does not exist, before anything is computed."""
+        known: Any = self.returns if isinstance(self.returns, list) else range(self.n_outputs)
+        for k in subset:
+            negative = isinstance(k, (int, np.integer)) and -self.n_outputs <= k < 0
+            if k not in known and not (negative and self.returns is not known):
+                kind = KeyError if self.returns is known else IndexError
+                names = known if self.returns is known else f"0 to {self.n_outputs - 1}"
+                raise kind(f"output_subset={subset!r}: the outputs of {self.name} are {names}")
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """One value for each input, from positions, keywords and defaults."""
@@ -224,7 +276,9 @@ class Function:
             elif store is not None:
                 values.append(store.data)
             else:
-                raise TypeError(f"Missing required input: {self._label(k)}{self._named()}")
+                where = self.ins[k].variable.where
+                made = f", made at {where}" if where else ""
+                raise TypeError(f"Missing required input: {self._label(k)}{self._named()}{made}")
         return tuple(values)
 
     def _input_called(self, name: str) -> int:

@@ -191,6 +191,7 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("runs", nargs="*", help="of compare: two numbers or commits of the history")
     bench.add_argument(
         "-n",
+        "--n",
         type=elements,
         default=100_000_000,
         metavar="N",

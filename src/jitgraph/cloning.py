@@ -25,6 +25,8 @@ def clone(
     pairs = list(replace.items()) if isinstance(replace, Mapping) else list(replace or [])
     table: dict[Variable, Variable] = {}
     for old, new in pairs:
+        if not isinstance(old, Variable):
+            raise TypeError(f"clone replaces variables, got {old!r} of {type(old)}{here()}")
         if not isinstance(new, Variable):
             from jitgraph.ops.values import as_tensor_variable
 

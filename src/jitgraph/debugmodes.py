@@ -16,10 +16,10 @@ import numpy as np
 from jitgraph.compiling import Compiled, compile_plain, own_memory
 from jitgraph.config import config
 from jitgraph.errors import BadOptimization, BadThunkOutput, InvalidValueError
-from jitgraph.graph import Apply, Constant, SharedVariable, TensorType, Variable, toposort
+from jitgraph.graph import Apply, Constant, SharedVariable, TensorType, Variable
 from jitgraph.mode import Mode
 from jitgraph.op import describe, here
-from jitgraph.reference import check_stretching, evaluate
+from jitgraph.reference import check_stretching, evaluate, steps
 from jitgraph.runtime.program import Program, WholeStep
 
 __all__ = ["DebugMode", "MonitorMode", "NanGuardMode", "detect_nan"]
@@ -58,8 +58,8 @@ def _watched(
     def value(v: Variable) -> Any:
         return v.data if isinstance(v, Constant) and v not in known else known[v]
 
-    for i, node in enumerate(toposort(outputs, stop=inputs)):
-        storages = Storages([[value(v)] for v in node.inputs], [[None] for _ in node.outputs])
+    for i, (node, arrays) in enumerate(steps(outputs, known, value)):
+        storages = Storages([[a] for a in arrays], [[None] for _ in node.outputs])
         if before is not None:
             before(i, node, storages)
         arrays = [cell[0] for cell in storages.inputs]

@@ -11,8 +11,9 @@ from jitgraph.cgen.checks import ERRORS
 from jitgraph.config import config
 from jitgraph.errors import ShapeError
 from jitgraph.graph import Apply, Constant, SharedVariable, Variable, format_origin, toposort
+from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.shape import ShapeI, SpecifyShape
-from jitgraph.runtime.program import CheckFailed
+from jitgraph.runtime.program import CheckFailed, NoRoom
 
 # Values are computed again only to show their shapes, so not when that could take long.
 LARGEST_REPLAY = 50_000_000
@@ -22,6 +23,8 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
     """The exception to raise in place of `error`, which a call with `values` met."""
     if isinstance(error, CheckFailed):
         return _explain_check(function, error, values)
+    if isinstance(error, NoRoom):
+        return error.named(_array_name(function, error.slot))
     number = getattr(error, "jitgraph_step", None)
     if number is None or function.compiled.mode.linker == "reference":
         return error
@@ -29,6 +32,22 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
     node = nodes[number]
     details = _details(function, node, values)
     return _with_place(error, node, _shapes(function, node, values), details)
+
+
+def _array_name(function: Any, slot: int) -> str:
+    """An argument, a result, the new value of a shared variable, or what is none of these."""
+    outputs, n = function.compiled.program.outputs, function.n_outputs
+    if slot < len(function.ins):
+        return str(function._label(slot))
+    if slot < len(function.ins) + len(function.shared):
+        return function.shared[slot - len(function.ins)].name or "a shared variable"
+    if slot not in outputs:
+        return "an intermediate result"
+    k = outputs.index(slot)
+    if k >= n:
+        return f"the new value of {function.target_variables[k - n].name or 'a shared variable'}"
+    name = function.compiled.outputs[k].name
+    return f"the result {name}" if name else f"result {k}"
 
 
 def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> Exception:
@@ -42,8 +61,11 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
         what = f"{what}: {left} rows where {right} are needed"
     elif kind == "equal":
         what = f"{what} ({left} and {right})"
+        if isinstance(node.op, Elementwise) and 1 in (left, right):
+            what += "; T.addbroadcast(x, axis) declares a length 1, to be stretched"
     elif kind == "index":
-        what = f"{what}: {left} of {right}"
+        # The check sees a negative index with the length added.
+        what = f"{what}: {left if left >= 0 else left - right} of {right}"
     elif kind in ("count", "steps"):
         what = f"{what} {left}" if kind == "count" else f"{what}: {left}"
     class_ = ERRORS.get(kind, ShapeError)

@@ -198,28 +198,35 @@ def update_expression(target: SharedVariable, value: Any) -> Variable:
     """`value` as an expression of exactly the type of `target`."""
     if not isinstance(value, Variable):
         if isinstance(target.type, TensorType):
-            from jitgraph.tensor.filter import filter_value
+            from jitgraph.tensor.filter import filter_shared
 
-            value = target.type.make_constant(filter_value(target.type, value))
+            value = target.type.make_constant(filter_shared(target, value))
             if value.type != target.type:
                 return value
         else:
             raise TypeError(f"the update of {target} must be a variable, got {value!r}{here()}")
     if value.type != target.type:
-        same = isinstance(value.type, TensorType) and isinstance(target.type, TensorType)
-        hint = (
-            " If the difference is related to the broadcast pattern, you can call the "
-            "tensor.unbroadcast(var, axis_to_unbroadcast[, ...]) function to remove broadcastable "
-            "dimensions."
-            if same
-            else ""
-        )
+        hint = ""
+        if isinstance(value.type, TensorType) and isinstance(target.type, TensorType):
+            hint = _hint_for_update(value.type, target.type)
         raise TypeError(
             f"An update must have the same type as the original shared variable "
             f"(shared_var={target}, shared_var.type={target.type}, update_val={value}, "
             f"update_val.type={value.type}).{hint}{here()}"
         )
     return value
+
+
+def _hint_for_update(type_: TensorType, wanted: TensorType) -> str:
+    if type_.ndim != wanted.ndim:
+        return ""
+    if type_.dtype != wanted.dtype:
+        return f" Convert the update with T.cast(…, '{wanted.dtype}')."
+    return (
+        " If the difference is related to the broadcast pattern, you can call the "
+        "tensor.unbroadcast(var, axis_to_unbroadcast[, ...]) function to remove broadcastable "
+        "dimensions."
+    )
 
 
 def _givens(givens: Any, inputs: set[Variable], strict: bool) -> dict[Variable, Variable]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -24,6 +26,7 @@ _auto_names = count()
 
 
 Callers = tuple[tuple[Any, int], ...]  # code objects with the position of the call in each
+_made_for: ContextVar[tuple[Origin, ...] | None] = ContextVar("made_for", default=None)
 
 
 def user_origin() -> tuple[Origin, ...]:
@@ -38,6 +41,9 @@ def user_place(limit: int) -> tuple[tuple[Origin, ...], Callers]:
     Lines of callers are looked up when they are asked for (`lines_of`): that takes longer than
     making a node.
     """
+    known = _made_for.get()
+    if known is not None:
+        return known, ()
     frame = _user_frame(sys._getframe(1))
     if frame is None:
         return (), ()
@@ -47,6 +53,16 @@ def user_place(limit: int) -> tuple[tuple[Origin, ...], Callers]:
         callers.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return origin, tuple(callers)
+
+
+@contextmanager
+def made_for(origins: tuple[Origin, ...]) -> Iterator[None]:
+    """Nodes made meanwhile come from these places in the program, not from the present caller."""
+    before = _made_for.set(origins)
+    try:
+        yield
+    finally:
+        _made_for.reset(before)
 
 
 def _user_frame(frame: Any) -> Any:
@@ -127,6 +143,9 @@ class TensorType(Type):
         self.dtype = dtypes.check(dtype)
         self.broadcastable = tuple(bool(b) for b in broadcastable)
         self.sparse_grad = sparse_grad
+
+    def __getstate__(self) -> Any:
+        return object.__getstate__(self)  # defined here: protocols 0 and 1 of pickle ask for it
 
     @property
     def ndim(self) -> int:
@@ -344,6 +363,14 @@ class Container:
 
     def __init__(self, data: Any):
         self.data = data
+
+    @property
+    def value(self) -> Any:
+        """The same as `data`."""
+        return self.data
+
+    def __getstate__(self) -> Any:
+        return object.__getstate__(self)  # defined here: protocols 0 and 1 of pickle ask for it
 
     def __setstate__(self, state: Any) -> None:
         self.data = with_own_dtype(state[1]["data"])

@@ -31,6 +31,7 @@ class MemoryPlan:
     updates:         new values of shared variables; the old ones are there until all is done
     between:         results of one part of the program that a later part reads
     scratch:         working memory of the compiled parts, the largest of them
+    copies:          arguments that are not in C order, copied for the compiled part that reads most
     """
 
     inputs: dict[str, int]
@@ -39,12 +40,13 @@ class MemoryPlan:
     updates: dict[str, int]
     between: int
     scratch: int
+    copies: int
 
     @property
     def new(self) -> int:
         """Bytes that a call takes beyond what is there before it."""
         made = sum(self.outputs.values()) + sum(self.updates.values())
-        return made + self.between + self.scratch
+        return made + self.between + self.scratch + self.copies
 
     @property
     def total(self) -> int:
@@ -56,13 +58,14 @@ class MemoryPlan:
         for kind in ("inputs", "shared", "outputs", "updates"):
             rows += [(kind, name, size) for name, size in getattr(self, kind).items()]
         rows += [("between parts", "", self.between), ("scratch", "", self.scratch)]
+        rows += [("copies in C order", "", self.copies)]
         rows += [("new in a call", "", self.new), ("total", "", self.total)]
         wide = [max(len(str(r[k])) for r in rows) for k in (0, 1)]
         count = max(len(f"{r[2]:,}") for r in rows)
         return "\n".join(
             f"{kind.ljust(wide[0])}  {name.ljust(wide[1])}  {format(size, ',').rjust(count)} bytes"
             for kind, name, size in rows
-            if size or kind not in ("between parts", "scratch")
+            if size or kind not in ("between parts", "scratch", "copies in C order")
         )
 
 
@@ -84,8 +87,8 @@ def stand_in(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def memory_plan(function: Any, arguments: Sequence[Any]) -> MemoryPlan:
     """The plan for one value or shape an input, in their order.
 
-    Raises ShapeError if the shapes do not fit together, JitgraphError if the shape of some result
-    is known only when it has been computed.
+    Raises TypeError for what is neither, ShapeError if the shapes do not fit together,
+    JitgraphError if the shape of some result is known only when it has been computed.
     """
     compiled = function.compiled
     if compiled.mode.linker == "reference":
@@ -95,18 +98,19 @@ def memory_plan(function: Any, arguments: Sequence[Any]) -> MemoryPlan:
     program = compiled.program
     values: list[Any] = [*given, *shared, *compiled.constants]
     values += program.blank[len(values) :]
-    scratch = 0
+    scratch = copies = 0
     nodes = compiled.plan().step_nodes()
     for step in program.steps:
         operands = tuple([values[k] for k in step.inputs])
         if isinstance(step, CompiledStep):
+            copies = max(copies, sum(a.nbytes for a in operands if not _in_order(a)))
             results, needed = _ask(function, step, operands)
             scratch = max(scratch, needed)
         else:
             results = _infer(nodes[step.number], operands)
         for k, result in zip(step.outputs, results, strict=True):
             values[k] = result
-    return _summed(function, given, shared, values, scratch)
+    return _summed(function, given, shared, values, scratch, copies)
 
 
 def _value(function: Any, k: int, argument: Any) -> Any:
@@ -116,9 +120,16 @@ def _value(function: Any, k: int, argument: Any) -> Any:
         return argument
     if isinstance(argument, np.ndarray):
         return argument
-    if type_.ndim == 0 and not isinstance(argument, tuple):
+    if type_.ndim == 0 and isinstance(argument, (bool, int, float, np.generic)):
         return np.asarray(argument, type_.dtype)
-    shape = (argument,) if isinstance(argument, (int, np.integer)) else tuple(argument)
+    shape = (argument,) if isinstance(argument, (int, np.integer)) else argument
+    if not isinstance(shape, (list, tuple)) or not all(
+        isinstance(n, (int, np.integer)) and n >= 0 for n in shape
+    ):
+        raise TypeError(
+            f"memory_plan: {function._label(k)} ({type_}) takes a shape, the length of a vector, "
+            f"the value of a scalar or an array, not {argument!r}"
+        )
     if len(shape) != type_.ndim:
         raise ShapeError(
             f"memory_plan: {function._label(k)} has {type_.ndim} axes, not the shape {shape}"
@@ -130,10 +141,7 @@ def _ask(
     function: Any, step: CompiledStep, arguments: tuple[Any, ...]
 ) -> tuple[list[np.ndarray], int]:
     """Stand-ins for the results of an entry, and the bytes of its scratch."""
-    ordered = tuple(
-        a if a.flags.c_contiguous and a.flags.aligned else np.ascontiguousarray(a)
-        for a in arguments
-    )
+    ordered = tuple(a if _in_order(a) else _put_in_order(a) for a in arguments)
     info = ffi.new("int64_t[]", 5 + step.lengths)
     status = step.entry(step.segment, step.host, id(ordered), 0, ffi.NULL, info)
     if status == ARGUMENT:
@@ -147,6 +155,14 @@ def _ask(
         results.append(stand_in(tuple(int(info[at + k]) for k in range(ndim)), dtype))
         at += ndim
     return results, int(info[4])
+
+
+def _in_order(a: np.ndarray) -> bool:
+    return a.flags.c_contiguous and a.flags.aligned
+
+
+def _put_in_order(a: np.ndarray) -> np.ndarray:
+    return np.array(a, order="C") if a.nbytes <= REAL else stand_in(a.shape, a.dtype)
 
 
 def _infer(node: Any, arguments: tuple[Any, ...]) -> list[np.ndarray]:
@@ -174,7 +190,12 @@ def _length(n: Any, known_int: Any) -> int | None:
 
 
 def _summed(
-    function: Any, given: list[Any], shared: list[Any], values: list[Any], scratch: int
+    function: Any,
+    given: list[Any],
+    shared: list[Any],
+    values: list[Any],
+    scratch: int,
+    copies: int,
 ) -> MemoryPlan:
     program, n = function.compiled.program, function.n_outputs
 
@@ -203,6 +224,7 @@ def _summed(
         updates=named(updates, results[n:]),
         between=sum(size(values[k]) for k in made - set(program.outputs)),
         scratch=scratch,
+        copies=copies,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,13 +73,13 @@ class Mode:
     def __post_init__(self) -> None:
         linker = config.linker if self.linker is None else self.linker
         optimizer = config.optimizer if self.optimizer == "default" else self.optimizer
+        _require(linker, LINKERS, "linker")
         object.__setattr__(self, "linker", LINKERS[linker])
-        name = "None" if optimizer is None else ALIASES.get(optimizer, optimizer)
-        if name not in OPTIMIZERS:
-            raise KeyError(name)
-        object.__setattr__(self, "optimizer", name)
-        if self.accuracy not in (None, "exact", "fast"):
-            raise KeyError(self.accuracy)
+        name = "None" if optimizer is None else optimizer
+        _require(name, {**OPTIMIZERS, **ALIASES}, "optimizer")
+        object.__setattr__(self, "optimizer", ALIASES.get(name, name))
+        if self.accuracy is not None:
+            _require(self.accuracy, ("exact", "fast"), "accuracy")
 
     def including(self, *tags: str) -> Mode:
         """This mode with the rewrites that have one of `tags`, too."""
@@ -166,6 +167,12 @@ class Mode:
         return f"Mode({'; '.join(parts)})"
 
 
+def _require(name: Any, known: Collection[str], what: str) -> None:
+    """KeyError unless `name` is one of `known`."""
+    if not isinstance(name, str) or name not in known:
+        raise KeyError(f"unknown {what} {name!r}; known are {', '.join(known)}")
+
+
 FAST_RUN = Mode("cvm", "fast_run")
 FAST_COMPILE = Mode("cvm", "fast_compile")
 
@@ -206,12 +213,17 @@ def get_mode(mode: Any) -> Any:
     """The mode that `mode` names: None (the default mode), a name, or a Mode, which is returned.
 
     'Mode' is made of config.linker and config.optimizer. The case of a name does not matter.
-    Raises Exception for an unknown name.
+    Raises Exception for an unknown name, TypeError for anything else.
     """
     if mode is None:
         return get_default_mode()
-    if not isinstance(mode, str):
+    if isinstance(mode, Mode):
         return mode
+    if not isinstance(mode, str):
+        raise TypeError(
+            f"a mode is a name ({', '.join(predefined_modes)}, …) or a Mode, not {mode!r} of "
+            f"{type(mode)}"
+        )
     if mode.lower() == "mode":
         return Mode()
     found = predefined_modes.get(mode)
@@ -222,5 +234,6 @@ def get_mode(mode: Any) -> Any:
 
         found = getattr(debugmodes, _ON_DEMAND[mode.lower()])()
     if found is None:
-        raise Exception(f"No predefined mode exist for string: {mode}")
+        known = ", ".join(["Mode", *predefined_modes, *dict.fromkeys(_ON_DEMAND.values())])
+        raise Exception(f"No predefined mode exist for string: {mode}. There are {known}")
     return found

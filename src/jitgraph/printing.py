@@ -20,7 +20,7 @@ from jitgraph.graph import Apply, Constant, SharedVariable, TensorType, Variable
 from jitgraph.op import Disconnected, Gradient, Op, Undefined
 from jitgraph.ops.elementwise import Elementwise, zeros_for
 from jitgraph.ops.index import AdvancedSubtensor, Subtensor, _Indexing
-from jitgraph.ops.linalg import Dot
+from jitgraph.ops.linalg import Dot, Gemm
 from jitgraph.ops.reduce import Reduce
 from jitgraph.ops.shape import DimShuffle
 from jitgraph.ops.values import as_tensor_variable
@@ -140,6 +140,15 @@ def _elementwise(node: Apply) -> Parts:
 @pprint.rule(Dot)
 def _dot(node: Apply) -> Parts:
     return ["(", *_separated(node.inputs, " \\dot "), ")"]
+
+
+@pprint.rule(Gemm)
+def _gemm(node: Apply) -> Parts:
+    a, b, alpha, *added = node.inputs
+    parts: Parts = ["(", "-" if node.op.minus else "", alpha, " * (", a, " \\dot ", b, ")"]
+    if added:
+        parts += [" - " if node.op.less else " + ", added[0], " * ", added[1]]
+    return [*parts, ")"]
 
 
 @pprint.rule(DimShuffle)

@@ -31,7 +31,15 @@ from jitgraph.config import config
 from jitgraph.graph import Constant, Variable
 from jitgraph.op import describe, here
 from jitgraph.ops.arithmetic import cast
-from jitgraph.ops.philox import POSITION, STATE_WORDS, PhiloxDraw, bit_generator, scaled_word
+from jitgraph.ops.philox import (
+    LARGEST_MEAN,
+    POSITION,
+    STATE_WORDS,
+    PhiloxDraw,
+    bit_generator,
+    poisson_count,
+    scaled_word,
+)
 from jitgraph.ops.random import batch_size
 from jitgraph.ops.ranges import InRange, in_range
 from jitgraph.ops.shape import ShapeI, known_int
@@ -278,6 +286,19 @@ class PhiloxStreams:
         u = self._draw("uniform", dtypes.to_float(p.type.dtype), lengths, (*marks, n == 1))
         wins = T.lt(u, T.shape_padright(p)) if p.type.ndim else T.lt(u, p)
         return _with_state(cast(T.sum(wins, axis=-1), dtype), u)
+
+    def poisson(
+        self, size: Any = None, lam: Any = 1.0, ndim: int | None = None, dtype: Any = "int64"
+    ) -> Any:
+        """Counts of mean `lam`, 0 <= lam <= 1e9, by inversion from u in [0, 1) of 53 bits.
+
+        That is the quantile of u for lam < 16; for larger means counts take their parts of [0, 1)
+        in the order of their distance from the mode, in about sqrt(lam) steps (csrc/jg_poisson.h).
+        """
+        lam = in_range("poisson", "lam", lam, 0, LARGEST_MEAN)
+        vector, marks = _size("poisson", size, ndim, (lam, "lam"))
+        u = self._draw("uniform", "float64", vector, marks)
+        return _with_state(cast(poisson_count(u, cast(lam, "float64")), dtype), u)
 
     def integers(
         self,

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import jitgraph as jg
 import jitgraph.tensor as T
 from jitgraph import In, Out, function, shared
+from jitgraph.runtime import buffers
+from jitgraph.runtime.program import Workspace
 
 THREADS, CALLS = 16, 2000
 
@@ -75,6 +77,22 @@ def test_one_function_called_from_many_threads():
             assert np.array_equal(got[0], expected[k][0])
 
     run_threads(work)
+
+
+def test_shapes_that_another_thread_has_meanwhile(monkeypatch):
+    """A call with other shapes comes between the plan of a call and its results."""
+    x = T.dvector("x")
+    f = function([x], T.exp(x))
+    reserve = Workspace.reserve
+
+    def interrupted(work, size):
+        monkeypatch.setattr(Workspace, "reserve", reserve)
+        f(np.ones(3))
+        reserve(work, size)
+
+    for arguments in ({"out": np.empty(5)}, {}):
+        monkeypatch.setattr(Workspace, "reserve", interrupted)
+        assert f(np.ones(5), **arguments).shape == (5,)
 
 
 def test_a_function_with_numpy_steps_called_from_many_threads():
@@ -374,3 +392,40 @@ def test_locks_are_released_after_a_failure():
     thread.join(timeout=20)
     assert done == [[]]
     assert s.get_value().tolist() == [1, 1]
+
+
+def no_room_above(limit, monkeypatch):
+    def fresh(size, plain=buffers._fresh):
+        if size > limit:
+            raise MemoryError
+        return plain(size)
+
+    monkeypatch.setattr(buffers, "_fresh", fresh)
+    buffers.free_memory()
+
+
+def test_no_room_for_a_result_names_it_and_loses_nothing(monkeypatch):
+    x = T.dmatrix("x")
+    out = T.exp(x)
+    out.name = "big"
+    w = shared(np.zeros((2, 3)), name="w")
+    f = function([x], [x.sum(), out], updates=[(w, w + 1)])
+    g = function([x], [], updates=[(w, x * 2)])
+    h = function([x], T.sort(T.exp(x)) * 2)
+    few, many = np.ones((2, 3)), np.ones((400, 500))
+    for each in (f, g, h):
+        each(few)
+    before = w.get_value()
+    no_room_above(1 << 20, monkeypatch)
+    for each, name in (
+        (f, "the result big"),
+        (g, "the new value of w"),
+        (h, "an intermediate result"),
+    ):
+        text = f"no room for {name}, shape (400, 500), dtype float64: 1,600,000 bytes"
+        with pytest.raises(MemoryError) as caught:
+            each(many)
+        assert str(caught.value) == text
+        assert type(caught.value) is MemoryError
+        assert np.array_equal(w.get_value(), before)
+    assert np.array_equal(f(few)[1], np.exp(few))

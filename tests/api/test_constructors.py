@@ -232,6 +232,33 @@ def test_options_of_constants():
             T.constant(bad)
 
 
+def test_small_numbers_are_one_constant():
+    for make in (lambda: T.constant(1), lambda: T.constant(-2.5), lambda: T.constant(np.int8(10))):
+        assert make() is make()
+    others = [1, 1.0, np.float64(1), np.int64(1), 0.0, -0.0]
+    made = [T.constant(v) for v in others]
+    assert len({id(c) for c in made}) == len(others)
+    assert [c.data.dtype.name for c in made[:4]] == ["int8", "float32", "float64", "int64"]
+    assert np.signbit(made[5].data) and not np.signbit(made[4].data)
+    for value in (11, float("nan"), [1], np.ones(3)):
+        assert T.constant(value) is not T.constant(value)
+    assert T.constant(1, ndim=1).ndim == 1
+
+
+def test_names_and_tags_of_a_small_constant_stay_its_own():
+    one = T.constant(1)
+    assert T.constant(1, name="one") is not one and T.constant(1) is one
+    one.name = "unit"
+    plain = T.constant(1)
+    assert plain is not one and plain.name is None and T.constant(1) is plain
+    plain.tag.comment = "mine"
+    assert T.constant(1) is not plain
+    x = T.dvector("x")
+    added = x + 1
+    T.constant(1).name = "later"
+    assert "later" not in jg.pp(added)
+
+
 def test_a_constant_keeps_its_value():
     a = np.ones(2)
     c = T.constant(a)
@@ -304,3 +331,13 @@ def test_known_lengths():
         T.get_vector_length(m[0])
     with pytest.raises(TypeError):
         T.get_vector_length(m)
+
+
+def test_make_vector():
+    k = T.lscalar("k")
+    v = T.make_vector(k, 2, T.iscalar("i"))
+    assert v.dtype == "int64" and T.get_vector_length(v) == 3 and T.opt.make_vector is T.make_vector
+    f = jg.function([k, v.owner.inputs[2]], v)
+    assert f(7, 5).tolist() == [7, 2, 5]
+    with pytest.raises(TypeError, match="without loss"):
+        T.make_vector(T.dscalar("d"))

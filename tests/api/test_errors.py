@@ -243,3 +243,15 @@ def test_reading_of_an_array_that_is_too_large():
     f = function([n], T.zeros((n, n)) + 1)
     with pytest.raises((MemoryError, ValueError)):
         f(2**40)
+
+
+def test_a_length_of_1_that_is_not_declared_is_told_the_remedy():
+    x, y = T.dmatrix("x"), T.dmatrix("y")
+    f = function([x, y], x * y)
+    with pytest.raises(ValueError, match=r"T\.addbroadcast\(x, axis\).*x float64\[3, 1\]"):
+        f(np.ones((3, 1)), np.ones((3, 4)))
+    with pytest.raises(ValueError, match="differ") as caught:
+        f(np.ones((3, 2)), np.ones((3, 4)))
+    assert "addbroadcast" not in str(caught.value)
+    remedied = function([x, y], T.addbroadcast(x, 1) * y)
+    assert remedied(np.ones((3, 1)), np.ones((3, 4))).shape == (3, 4)

@@ -66,6 +66,12 @@ def test_clone_replaces():
     assert function([y], clone(out, {inner: y}))(1.0) == 4
 
 
+def test_clone_replaces_variables_only():
+    x = T.dvector("x")
+    with pytest.raises(TypeError, match=r"clone replaces variables, got 3"):
+        clone(x + 1, replace={3: x})
+
+
 def test_clone_without_sharing_the_inputs():
     x, s = T.dscalar("x"), shared(3.0)
     out = x * 2 + s

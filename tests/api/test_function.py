@@ -176,6 +176,28 @@ def test_output_subset_still_updates():
     assert named(1.0, output_subset=["b"]) == {"b": 3}
 
 
+def test_an_output_that_does_not_exist_is_refused_before_the_call():
+    x, s = T.dscalar("x"), shared(0.0)
+    f = function([x], [x + 1, x + 2], updates=[(s, s + 1)])
+    assert f(1.0, output_subset=[-1, np.int64(0)]) == [3, 2]
+    for wrong in ([2], [-3], ["a"], [0, 1.5]):
+        with pytest.raises(IndexError, match=r"output_subset=.* are 0 to 1"):
+            f(1.0, output_subset=wrong)
+    assert s.get_value() == 1
+    named = function([x], {"a": x + 1, "b": x + 2}, updates=[(s, s + 1)])
+    with pytest.raises(KeyError, match=r"output_subset=\['c'\].*'a', 'b'"):
+        named(1.0, output_subset=["c"])
+    assert s.get_value() == 1
+
+
+def test_a_missing_input_is_named_with_its_line():
+    x, y = T.dscalars("x", "y")
+    with pytest.raises(
+        TypeError, match=r"Missing required input: y .*made at .*test_function\.py:"
+    ):
+        function([x, y], x + y, name="two")(1.0)
+
+
 def test_default_is_used_again_after_an_error():
     x, y = T.dvectors("x", "y")
     f = function([x, In(y, value=[1.0, 2.0])], x + y)

@@ -340,3 +340,73 @@ def test_index_of_log_probabilities():
     value, grad = f([[1000.0, 0.0], [0.0, 1000.0]], [1, 1])
     assert value == 500
     np.testing.assert_array_equal(grad, [[0.5, -0.5], [0, 0]])
+
+
+# -- new axes in functional writes --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "key"),
+    [
+        ("v", np.s_[:, None]),
+        ("v", np.s_[None]),
+        ("v", np.s_[None, ::-1]),
+        ("m", np.s_[1, None, 1:]),
+        ("m", np.s_[:, None, 2]),
+        ("m", np.s_[[0, 2], None]),
+        ("x", np.s_[[0, 0], None, :, [1, 2]]),
+        ("x", np.s_[0, :, None, [1, 3, 1]]),
+    ],
+)
+def test_writes_with_new_axes_have_the_type_of_the_whole(xs, base, key):
+    v = dict(zip("xmv", xs[:3], strict=True))[base]
+    at = {"x": A, "m": M, "v": A[0, 0]}[base]
+    part = at[key]
+    y = np.arange(part.size).reshape(part.shape) + 0.5
+    stored, added = at.copy(), at.copy()
+    stored[key] = y
+    np.add.at(added, key, y)
+    outs = [T.set_subtensor(v[key], y), T.inc_subtensor(v[key], y)]
+    assert [out.type for out in outs] == [v.type, v.type]
+    for value, expected in zip(results(outs, {v: at}), (stored, added), strict=True):
+        exactly(value, expected)
+
+
+def test_writes_with_new_axes_stretch_what_is_written(xs):
+    _, _, v, *_ = xs
+    y, column = T.dvector("y"), T.dmatrix("column")
+    given = {v: np.arange(3.0), y: np.array([5.0, 6, 7]), column: np.array([[1.0], [2], [3]])}
+    outs = [T.set_subtensor(v[None], y), T.set_subtensor(v[:, None], column)]
+    for value, expected in zip(results(outs, given), ([5.0, 6, 7], [1.0, 2, 3]), strict=True):
+        exactly(value, np.array(expected))
+    with pytest.raises(ValueError, match="column float64"):
+        result(T.set_subtensor(v[:, None], column), {v: np.arange(3.0), column: np.ones((3, 2))})
+    with pytest.raises(TypeError, match="has more axes than the 2"):
+        T.set_subtensor(v[None], T.dtensor3())
+    with pytest.raises(TypeError, match="subtensor"):
+        T.set_subtensor(column.T, 1.0)  # a permutation is not an index
+
+
+# -- what NumPy refuses -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "reference"])
+def test_a_slice_step_of_zero_is_an_error(xs, mode):
+    _, m, _, i, _ = xs
+    for out in (m[::i], m[:, 3::i], T.set_subtensor(m[::i], 0.0), m[::i, [1]]):
+        with pytest.raises(ValueError, match="slice step") as caught:
+            jg.function([m, i], out, mode=mode)(M, 0)
+        if mode == "FAST_RUN":
+            assert "i int64[]" in str(caught.value)
+    exactly(jg.function([m, i], m[::i], mode=mode)(M, -2), M[::-2])
+    for key in (np.s_[::0], np.s_[:, ::0], np.s_[::0, [0]]):
+        with pytest.raises(ValueError, match="slice step cannot be zero"):
+            m[key]
+
+
+def test_a_negative_index_out_of_range_is_named_as_written(xs):
+    _, m, _, i, _ = xs
+    f = jg.function([m, i], m[0, i])
+    for index, text in ((-5, "axis 1: -5 of 4"), (-9, "axis 1: -9 of 4"), (4, "axis 1: 4 of 4")):
+        with pytest.raises(IndexError, match=text):
+            f(M, index)

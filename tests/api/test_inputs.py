@@ -63,11 +63,16 @@ def test_strided_reversed_and_read_only_arrays(mode):
     np.testing.assert_array_equal(f(subclass), 2 * base)
 
 
-def test_an_array_that_is_not_aligned_is_refused(same):
+@pytest.mark.parametrize("mode", MODES)
+def test_an_array_that_is_not_aligned(mode):
+    x, s = T.dvector("x"), T.dscalar("s")
+    f, g = function([x], 2 * x, mode=mode), function([x, s], s * x, mode=mode)
     raw = np.zeros(17, dtype=np.uint8)[1:].view("float64")
+    raw[:] = 1, 2
     assert not raw.flags.aligned
-    with pytest.raises(TypeError, match="aligned"):
-        same(T.dvector)(raw)
+    # by position, by name, and beside a number, which is converted first
+    for value in (f(raw), f(x=raw), g(raw, 2.0), g(raw, s=np.array(2.0))):
+        assert value.tolist() == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -288,3 +293,19 @@ def test_the_class_of_the_error_is_kept():
     with pytest.raises(ValueError, match="Bad input argument") as caught:
         f("abc")
     assert type(caught.value) is ValueError
+
+
+def test_values_that_are_exact_beyond_the_dtypes_of_variables():
+    """float16 arrays and integers of more than 64 bits, where a float holds them."""
+    x, y, z = T.dvector("x"), T.dscalar("y"), T.fvector("z")
+    f = function([x, y, z], [x * 2, y * 2, z * 2])
+    doubled = f(np.array([0.1, 65504], dtype="float16"), 2**70, np.ones(1, dtype="float16"))
+    assert doubled[0].tolist() == [2 * float(np.float16(0.1)), 131008]
+    assert doubled[1] == 2.0**71 and doubled[2].tolist() == [2]
+    for refused in (2**70 + 1, 10**400):
+        with pytest.raises(TypeError, match='name "y"'):
+            f([1.0], refused, [1.0])
+    with pytest.raises(TypeError, match="float16"):
+        function([T.lvector("k")], [], on_unused_input="ignore")(np.ones(1, dtype="float16"))
+    with pytest.raises(TypeError, match="complex128"):
+        f(np.ones(1, dtype=complex), 1, [1.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -63,6 +64,15 @@ def test_against_numpy():
         (lambda x: nlinalg.eigh(x + x.T)[0], [A]),
         (lambda x: abs(nlinalg.eigh(x + x.T, "U")[1]), [A]),
         (slinalg.kron, [A, B]),
+        (nlinalg.pinv, [B]),
+        (nlinalg.pinv, [B.T]),
+        (nlinalg.pinv, [A]),
+        (slinalg.expm, [A]),
+        (slinalg.expm, [4 * A]),
+        (lambda x: slinalg.eigvalsh(x + x.T), [A]),
+        (lambda x, y: slinalg.eigvalsh(x + x.T, T.dot(y, y.T) + np.eye(3)), [A, S]),
+        (lambda x: nlinalg.tensorinv(x, 1), [A]),
+        (lambda x, y: nlinalg.tensorsolve(x, y), [A, B[:, 0]]),
     ],
 )
 def test_gradients(function, points):
@@ -93,4 +103,63 @@ def test_refusals():
     with pytest.raises(TypeError, match="kron takes two matrices"):
         slinalg.kron(a, v)
     with pytest.raises(jg.errors.MethodNotDefined):
-        T.grad(nlinalg.pinv(a).sum(), a)
+        T.grad(nlinalg.qr(a)[0].sum(), a)
+    with pytest.raises(ValueError, match=r"\(2, 3\) is not square"):
+        jg.function([a], slinalg.expm(a))(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="tensorinv: ind=2 of a"):
+        nlinalg.tensorinv(a, 2)
+    with pytest.raises(ValueError, match=r"tensorsolve of a .* and a"):
+        nlinalg.tensorsolve(a, a)
+    with pytest.raises(np.linalg.LinAlgError):
+        jg.function([a], slinalg.eigvalsh(a, -a))(np.eye(2))
+
+
+def test_the_exponential_of_a_matrix():
+    """Against mpmath. The condition number of exp at x is at least the norm of x."""
+    a = T.dmatrix("a")
+    f = jg.function([a], slinalg.expm(a))
+    cases = [np.zeros((2, 2)), 1e-3 * A, A, 30 * (A - A.T), np.diag([1.0, -700.0]), np.tri(4, k=-1)]
+    for x in cases:
+        with mpmath.workprec(300):
+            true = np.array(mpmath.expm(mpmath.matrix(x)).tolist(), float)
+        slack = 16 * 2.0**-52 * max(1, abs(x).sum(axis=0).max()) * abs(true).max()
+        np.testing.assert_allclose(f(x), true, rtol=0, atol=slack)
+    assert f(np.zeros((0, 0))).shape == (0, 0)
+    assert np.isnan(f(np.full((2, 2), np.inf))).all()
+    single = T.fmatrix("single")
+    assert result(slinalg.expm(single), {single: np.eye(2, dtype="float32")}).dtype == "float32"
+
+
+def test_generalised_eigenvalues_read_one_triangle():
+    a, b = T.dmatrix("a"), T.dmatrix("b")
+    true = np.sort(np.linalg.eigvals(np.linalg.solve(S, A + A.T)).real)
+    for lower in (True, False):
+        part = np.tril if lower else np.triu
+        f = jg.function([a, b], slinalg.eigvalsh(a, b, lower))
+        np.testing.assert_allclose(f(part(A + A.T), part(S)), true, rtol=1e-12)
+        plain = jg.function([a], slinalg.eigvalsh(a, lower=lower))(part(A + A.T))
+        np.testing.assert_allclose(plain, np.linalg.eigvalsh(A + A.T), rtol=1e-12)
+
+
+def test_least_squares():
+    a, b, v = T.dmatrix("a"), T.dmatrix("b"), T.dvector("v")
+    tall = RNG.randn(5, 3)
+    for y, value in ((b, RNG.randn(5, 2)), (v, RNG.randn(5))):
+        found = jg.function([a, y], nlinalg.lstsq(a, y, -1))(tall, value)
+        for mine, true in zip(found, np.linalg.lstsq(tall, value, rcond=-1), strict=True):
+            np.testing.assert_allclose(mine, true, rtol=1e-12)
+    few = jg.function([a, v], nlinalg.lstsq(a, v, 0.9))(np.diag([1.0, 0.5]), [1.0, 1.0])
+    assert few[0].tolist() == [1.0, 0.0] and few[2] == 1
+
+
+def test_systems_of_more_axes():
+    t = T.dtensor4("t")
+    value = RNG.randn(4, 6, 8, 3)
+    np.testing.assert_allclose(
+        jg.function([t], nlinalg.tensorinv(t, 2))(value), np.linalg.tensorinv(value), rtol=1e-10
+    )
+    m = T.dmatrix("m")
+    for axes, shape in ((None, (2, 3, 6, 1)), ((0, 2), (2, 2, 3, 3))):
+        a, b = RNG.randn(*shape), RNG.randn(2, 3)
+        f = jg.function([t, m], nlinalg.tensorsolve(t, m, axes))
+        np.testing.assert_allclose(f(a, b), np.linalg.tensorsolve(a, b, axes), rtol=1e-10)

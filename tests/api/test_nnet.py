@@ -69,11 +69,11 @@ def test_error_of_ultra_fast_sigmoid():
 
 def test_ultra_fast_sigmoid_has_the_gradient_of_its_pieces():
     x = T.dvector("x")
-    at = [-8.0, -4.0, -1.0, 0.0, 1.0, 4.0, 8.0]
+    at = [-8.0, -4.0, -1.0, 0.0, 1.0, 4.0, 8.0, INF, -INF, NAN]
     g = result(T.grad(nnet.ultra_fast_sigmoid(x).sum(), x), {x: at})
     near = 0.375 / 1.5**2
     line = 0.0458812946797165 / 4
-    np.testing.assert_allclose(g, [0, line, near, 0.375, near, line, 0], rtol=1e-15)
+    np.testing.assert_allclose(g, [0, line, near, 0.375, near, line, 0, 0, 0, NAN], rtol=1e-15)
 
 
 def test_hard_sigmoid():
@@ -160,6 +160,35 @@ def test_softmax():
     np.testing.assert_allclose(value, shifted / shifted.sum(1, keepdims=True), rtol=5e-16)
     assert single.dtype == "float32" and nnet.softmax(x).type == x.type
     assert result(nnet.softmax(x), {x: np.zeros((0, 3))}).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_without_elements(dtype):
+    """The sum of no exponentials is 0 and its logarithm -inf, in every form and in every mode."""
+    x = T.matrix("x", dtype=dtype)
+    e = T.exp(x)
+    keep_shape = [
+        nnet.softmax(x),
+        nnet.logsoftmax(x),
+        T.log(nnet.softmax(x)),
+        e / e.sum(axis=1, keepdims=True),
+        T.grad(T.log(e.sum(axis=1)).sum(), x),
+    ]
+    logs = [T.log(e.sum(axis=1)), T.logsumexp(x, axis=1), T.log(e.sum()), T.log(e.mean(axis=1))]
+    for mode in (None, "FAST_COMPILE", "reference"):
+        f = function([x], keep_shape + logs, mode=mode)
+        found = f(np.zeros((3, 0), dtype))
+        assert all(y.shape == (3, 0) for y in found[:5])
+        assert [y.tolist() for y in found[5:8]] == [[-INF] * 3, [-INF] * 3, -INF]
+        assert np.isnan(found[8]).all() and found[8].shape == (3,)
+        assert all(y.dtype == dtype for y in found)
+
+
+def test_empty_axes_of_written_softmax():
+    cube, v = T.dtensor3("cube"), T.dvector("v")
+    e, w = T.exp(cube), T.exp(v)
+    f = function([cube, v], [e / e.sum(axis=1, keepdims=True), w / w.sum()])
+    assert [y.shape for y in f(np.zeros((2, 0, 3)), [])] == [(2, 0, 3), (0,)]
 
 
 def test_softmax_of_infinities_is_nan():

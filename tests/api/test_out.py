@@ -97,6 +97,76 @@ def test_read_only_and_shared_memory_refused() -> None:
         f(np.ones(3), out=[w[:3], w[1:]])
 
 
+def test_an_array_whose_elements_share_memory_is_refused() -> None:
+    strided = np.lib.stride_tricks.as_strided
+    for bad in (strided(np.zeros(3), (3,), (0,)), strided(np.zeros(9), (3,), (4,))):
+        with pytest.raises(ValueError, match="elements of the array for output 0 share memory"):
+            SQUARE(np.ones(3), out=bad)
+    columns, z = T.dmatrix("columns"), np.zeros((4, 6))
+    f = jitgraph.function([columns], columns * 2)
+    for good in (z[::-1, ::2], z[1:3, 1:].T, strided(np.zeros(1), (1, 1), (0, 0)), z[:0]):
+        assert f(np.ones(good.shape), out=good) is good
+        assert (good == 2).all()
+
+
+@pytest.fixture
+def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that would bind their arguments one by one, at ten times the cost, fail."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the general way was taken")
+
+    monkeypatch.setattr(type(SQUARE), "_call_bound", refuse)
+
+
+@pytest.mark.usefixtures("no_general_way")
+def test_plain_arrays_and_keywords_cost_next_to_nothing() -> None:
+    y, s = T.dvector("y"), jitgraph.shared(np.ones(3))
+    f = jitgraph.function([x, y], x - y * s)
+    a, b, z = np.arange(3.0), np.ones(3), np.empty(3)
+    f(a, b)  # the lengths are known from here on
+    for args, kwargs in (((a, b), {}), ((a,), {"y": b}), ((), {"y": b, "x": a})):
+        assert f(*args, **kwargs).tolist() == [-1, 0, 1]
+        z.fill(np.nan)
+        assert f(*args, out=z, **kwargs) is z
+        assert z.tolist() == [-1, 0, 1]
+
+
+def test_checks_of_the_short_way() -> None:
+    """What it does not take has the results and the errors of the general way."""
+    y, s = T.dvector("y"), jitgraph.shared(np.ones(3), borrow=True)
+    f = jitgraph.function([x, y], x - y * s)
+    a, b, z = np.arange(3.0), np.ones(3), np.empty(3)
+    f(a, b)
+    state = s.get_value(borrow=True)
+    for overlapping in (a.copy(), b.copy(), state):
+        given = [overlapping if overlapping.tolist() == v.tolist() else v for v in (a, b)]
+        assert f(*given, out=overlapping) is overlapping and overlapping.tolist() == [-1, 0, 1]
+        s.set_value(np.ones(3))
+    assert f(a.astype(">f8"), [1, 1, 1], out=z) is z and z.tolist() == [-1, 0, 1]
+    for bad in (np.empty(4), np.empty(3, "float32"), np.empty((1, 3)), np.zeros(3)):
+        if bad.shape == (3,) and bad.dtype == "float64":
+            bad.flags.writeable = False
+        before = bad.copy()
+        with pytest.raises((TypeError, ValueError), match="out: "):
+            f(a, y=b, out=bad)
+        np.testing.assert_array_equal(bad, before)
+    for args, kwargs, message in (
+        ((a,), {"x": a, "out": z}, "Multiple values"),
+        ((a,), {"out": z}, "Missing required input: y"),
+        ((a, b), {"z": z}, "Unknown input or state: z"),
+        ((a, b, a), {"out": z}, "Too many parameter"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            f(*args, **kwargs)
+
+
+def test_inputs_with_one_name_have_no_keyword() -> None:
+    f = jitgraph.function([x, T.dvector("x")], x * 2, on_unused_input="ignore")
+    with pytest.raises(TypeError, match="Ambiguous name"):
+        f(np.ones(2), x=np.ones(2))
+
+
 def test_an_input_called_out() -> None:
     out = T.dvector("out")
     f = jitgraph.function([out], out + 1)

@@ -28,7 +28,13 @@ def through_old_pickle(value):
     return pickle.loads(pickle.dumps(value, protocol=2))
 
 
-WAYS = pytest.mark.parametrize("way", [through_pickle, through_old_pickle, copy.deepcopy])
+def through_the_first_pickle(value):
+    return pickle.loads(pickle.dumps(value, protocol=0))
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [through_pickle, through_old_pickle, through_the_first_pickle, copy.deepcopy]
+)
 
 
 @jitgraph.as_op(T.dmatrix, T.dmatrix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -95,6 +96,33 @@ def test_sums_of_small_types_do_not_overflow():
     assert values[2].dtype == "float32"
 
 
+def test_long_rows_lose_nothing_block_by_block():
+    """A bound that does not grow with the length: 36 eps within a block of 512, 2 eps between."""
+    x = T.dmatrix("x")
+    at = np.full((2, 512 * 4001), 2.0**-10)
+    at[:, 0] = 2.0**53  # beside it the sum of a block, 0.5, is below half of the last place
+    outs = [x.sum(axis=1), T.sqr(T.sqrt(x)).sum(axis=1), x.sum()]
+    exact = math.fsum(at[0])
+    for value, total in zip(results(outs, {x: at}), (exact, exact, 2 * exact), strict=True):
+        assert np.all(np.abs(value - total) <= 38 * np.finfo(float).eps * total)
+
+
+def test_long_rows_with_infinities():
+    x = T.dmatrix("x")
+    at = np.ones((6, 2000))
+    at[0, 0], at[1, 1999] = np.inf, np.inf
+    at[2, [0, 1999]], at[3, [0, 1999]] = (np.inf, -np.inf), (-np.inf, -np.inf)
+    at[4], at[5, 700] = 1e306, np.nan
+    exactly(result(x.sum(axis=1), {x: at}), [np.inf, np.inf, np.nan, -np.inf, np.inf, np.nan])
+
+
+def test_an_axis_given_twice_is_an_error():
+    x = T.dmatrix("x")
+    for build in (T.sum, T.max, T.all, T.mean):
+        with pytest.raises(ValueError, match="twice"):
+            build(x, axis=(0, -2))
+
+
 def test_dtype_and_acc_dtype():
     x, k = T.fvector("x"), T.ivector("k")
     assert T.sum(x, dtype="float64").dtype == "float64"
@@ -106,6 +134,17 @@ def test_dtype_and_acc_dtype():
     for kwargs in ({"dtype": "int64"}, {"acc_dtype": "int32"}):
         with pytest.raises(TypeError, match="would lose the fractions of float32"):
             T.sum(x, **kwargs)
+
+
+@pytest.mark.parametrize("reduction", [T.sum, T.prod, T.mean])
+def test_dtypes_that_lose_precision(reduction):
+    x, k = T.dmatrix("x"), T.lmatrix("k")
+    for kwargs in ({"dtype": "float32"}, {"acc_dtype": "float32"}):
+        with pytest.raises(TypeError, match="=float32 would lose the precision of float64"):
+            reduction(x, axis=1, **kwargs)
+    with pytest.raises(TypeError, match="acc_dtype=int32 would lose the precision of int64"):
+        reduction(k, dtype="int64", acc_dtype="int32")
+    assert reduction(k, dtype="float32").dtype == "float32"
 
 
 def test_axes_that_do_not_exist():
@@ -268,6 +307,23 @@ def test_running_sums_and_products():
         100,
     ]
     assert gradient(lambda x: T.cumprod(x), [2.0, 3.0]).tolist() == [4, 2]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradient_of_running_products_with_zeros(axis):
+    """Against the definition: the sum over all products of the other factors."""
+    at = np.array(
+        [[2.0, 0.0, 3.0, 5.0], [0.0, 0.0, 2.0, 7.0], [3.0, 4.0, 0.0, -1.0], [1.5, 2.0, 4.0, 8.0]]
+    )
+    weights = np.arange(1.0, 17).reshape(4, 4)
+    x = T.dmatrix("x")
+    g = result(T.grad((T.cumprod(x, axis=axis) * weights).sum(), x), {x: at})
+    rows, by = (at, weights) if axis else (at.T, weights.T)
+    expected = np.zeros((4, 4))
+    for r, k, i in itertools.product(range(4), range(4), range(4)):
+        if i >= k:
+            expected[r, k] += by[r, i] * np.prod(np.delete(rows[r, : i + 1], k))
+    np.testing.assert_allclose(g, expected if axis else expected.T, rtol=1e-14)
 
 
 def test_differences():

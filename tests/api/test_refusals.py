@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -45,12 +47,30 @@ def test_truth(x):
         (lambda v: np.asarray(v), "x .* is symbolic and cannot become a NumPy array"),
         (lambda v: np.float64(v), "x "),
         (lambda v: range(v), r"index\(\) of x"),
+        (round, r"round\(\) of x .*T\.round"),
+        (lambda v: round(v, 2), r"round\(\) of x .*T\.round"),
+        (math.trunc, r"trunc\(\) of x .*T\.trunc"),
+        (lambda v: f"{v:.3f}", r"the format '\.3f' of x .*x\.eval"),
+        (lambda v: T.cast(v, "foo"), r"cast of x .*unknown dtype 'foo'"),
+        (lambda v: v.astype("complex64"), r"cast of x .*unsupported dtype 'complex64'"),
     ],
 )
 def test_operations_that_need_a_value(x, operation, message):
     with pytest.raises(TypeError, match=message) as caught:
         operation(x)
     assert "test_refusals.py" in str(caught.value)
+
+
+def test_text_of_a_variable_without_a_format(x):
+    assert f"{x} {x!s}" == "x x"
+
+
+def test_item_assignment_names_set_subtensor(x):
+    with pytest.raises(TypeError, match=r"x float64\[\?\] .*T\.set_subtensor") as caught:
+        x[0] = 1.0
+    assert "test_refusals.py" in str(caught.value)
+    with pytest.raises(TypeError, match="set_subtensor"):
+        x[1:] += 2.0
 
 
 def test_a_variable_of_known_length_can_be_iterated():
@@ -168,3 +188,14 @@ def test_function_of_an_overwritten_name():
     x = T.exp(x)
     f = jg.function([x], x * 2)
     exactly(f([1.0, 2.0]), [2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("abs", "T.abs_"), ("hstack", "T.concatenate"), ("logical_and", "T.and_"), ("power", "T.pow")]
+    + [(name, f"T.nnet.{name}") for name in ("sigmoid", "softmax", "softplus", "relu")],
+)
+def test_names_looked_for_in_the_wrong_place(name, remedy):
+    with pytest.raises(AttributeError, match=rf"T\.{name} does not exist: use .*{remedy}"):
+        getattr(T, name)
+    assert eval(remedy, {"T": T}) is not None

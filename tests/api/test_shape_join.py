@@ -638,3 +638,56 @@ def test_assertions_in_a_graph():
     assert result(T.opt.assert_op(x, True), {x: [3]}).tolist() == [3]
     with pytest.raises(TypeError, match="must be 0-d"):
         T.opt.Assert()(x, x > 0)
+
+
+# -- what only the call knows --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "reference"])
+def test_join_along_an_axis_given_in_the_call(mode):
+    x, y, axis = T.dmatrix("x"), T.dmatrix("y"), T.lscalar("axis")
+    out = T.concatenate([x, y], axis=axis)
+    cost = (T.join(axis, x, 2 * x) ** 2).sum()
+    f = jg.function([axis, x, y], [out, T.grad(cost, x)], mode=mode)
+    for k in (0, 1, -1, -2):
+        joined, g = f(k, M, M + 1)
+        exactly(joined, np.concatenate([M, M + 1], axis=k))
+        exactly(g, 10 * M)
+    # The joins that the call does not ask for may be impossible.
+    exactly(jg.function([axis, x, y], out, mode=mode)(1, M, M[:, :1]), np.c_[M, M[:, :1]])
+    for k in (2, -3):
+        with pytest.raises(IndexError, match="out of"):
+            f(k, M, M)
+    with pytest.raises(ValueError, match="axis 1"):
+        jg.function([axis, x, y], out)(0, M, M[:, :1])
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "reference"])
+def test_repeats_fit_the_axis(mode):
+    m, n = T.dmatrix("m"), T.lvector("n")
+    f = jg.function([m, n], T.repeat(m, n, axis=0), mode=mode)
+    for repeats in ([1, 0, 2], [2]):  # one number, as in NumPy, is for all
+        exactly(f(M, repeats), np.repeat(M, repeats, axis=0))
+    for repeats in ([1, 2], [1, 2, 3, 4], []):
+        with pytest.raises(ValueError, match=f"{len(repeats)} numbers of repeats.*length 3"):
+            f(M, np.array(repeats, dtype=np.int64))
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "reference"])
+def test_arange_without_an_end_is_an_error(mode):
+    i, x = T.lscalar("i"), T.dscalar("x")
+    with pytest.raises(ValueError, match=r"step is zero|Maximum"), np.errstate(all="ignore"):
+        jg.function([i], T.arange(0, 5, i), mode=mode)(0)
+    floats = jg.function([x], T.arange(0.0, x), mode=mode)
+    for stop in (np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"not finite|Maximum|cannot compute"):
+            floats(stop)
+    exactly(floats(-1.0), np.zeros(0))
+    for step in (0, 0.0):
+        with pytest.raises(ValueError, match="step is zero"):
+            T.arange(0, 5, step)
+
+
+def test_swapaxes_names_the_axis():
+    with pytest.raises(ValueError, match=r"x float64\[\?, \?\] has no axis 5"):
+        T.dmatrix("x").swapaxes(0, 5)

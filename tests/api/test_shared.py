@@ -70,6 +70,23 @@ def test_a_random_state_is_kept_as_one():
     assert s.get_value(borrow=True) is s.get_value(borrow=True)
 
 
+def test_integers_that_no_dtype_holds():
+    assert jg.shared(2**64 - 1).dtype == "uint64" and jg.shared(-(2**63)).dtype == "int64"
+    for value in (2**64, -(2**63) - 1, 10**30):
+        with pytest.raises(TypeError, match=r"bits fits no dtype; share float\(…\)") as caught:
+            jg.shared(value)
+        assert len(str(caught.value)) < 200
+
+
+def test_arguments_that_no_constructor_has():
+    for value in (np.ones(2), 1.5, "text"):
+        with pytest.raises(TypeError, match="there is no argument dtype; convert") as caught:
+            jg.shared(value, dtype="float32")
+        assert len(str(caught.value)) < 200
+    with pytest.raises(TypeError, match=r"there is no argument colour   \("):
+        jg.shared(1.5, colour=3)
+
+
 def test_refused_values():
     with pytest.raises(TypeError, match="not the symbolic x"):
         shared(T.dscalar("x"))
@@ -208,3 +225,43 @@ def test_a_constructor_of_the_programs_own():
         assert shared(3).get_value() == 3
     finally:
         sharing._constructors.remove(money_constructor)
+
+
+def test_strict_and_allow_downcast_are_for_set_value():
+    strict = shared(np.ones(2), "strict", strict=True)
+    for refused in ([1.0, 2.0], np.arange(2), np.ones(2, dtype="float32")):
+        with pytest.raises(TypeError, match="expected a ndarray"):
+            strict.set_value(refused)
+        with pytest.raises(TypeError, match="expected a ndarray"):
+            strict.clone().set_value(refused)
+    strict.set_value(np.arange(3.0))
+    assert strict.get_value().tolist() == [0, 1, 2]
+
+    loose = shared(np.ones(2, dtype="float32"), allow_downcast=True)
+    loose.set_value(np.array([0.1]))
+    assert loose.get_value().dtype == "float32" and loose.get_value() == np.float32(0.1)
+    number = shared(1, allow_downcast=True)
+    number.set_value(2.7)
+    assert number.get_value() == 2
+    with pytest.raises(TypeError, match="dimensions"):
+        loose.set_value(np.ones((2, 2)))
+
+
+def test_a_refused_value_is_told_which_variable():
+    w = shared(np.zeros(3), "w")
+    for bad in (np.zeros((2, 2)), np.zeros(2, dtype=complex), T.dvector(), None, "a"):
+        with pytest.raises((TypeError, ValueError), match=r"^w float64\[\?\], shared, made at "):
+            w.set_value(bad)
+    with pytest.raises(TypeError, match=r"^w float64\[\?\], shared, made at .*test_shared.py"):
+        jg.function([], [], updates=[(w, 3)])
+    half = shared(np.float32(0), "half")
+    with pytest.raises(TypeError, match=r"shared\(…, allow_downcast=True\)"):
+        half.set_value(0.1)
+    assert w.get_value().tolist() == [0, 0, 0]
+
+
+def test_a_container_shows_its_value():
+    x = T.dscalar("x")
+    f = jg.function([jg.In(x, value=2.0, update=x + 1)], x)
+    f()
+    assert f.container[x].value == f.container["x"].value == 3

@@ -213,3 +213,18 @@ def test_inputs_with_an_update_and_shared_updates_together():
     assert [f(), f(), f()] == [3, 5, 11]
     # (x, s): (2, 1) -> (2, 3) -> (6, 5) -> (30, 11)
     assert (f[x], s.get_value()) == (30, 11)
+
+
+def test_an_update_of_another_dtype_is_told_to_cast():
+    w = shared(np.ones(2, dtype="float32"), "w")
+    update = w - 0.1 * T.grad((w**2).sum(), w)
+    with pytest.raises(
+        TypeError, match=r"Convert the update with T\.cast\(…, 'float32'\)"
+    ) as caught:
+        function([], [], updates=[(w, update)])
+    assert "unbroadcast" not in str(caught.value)
+    function([], [], updates=[(w, T.cast(update, "float32"))])()
+    np.testing.assert_allclose(w.get_value(), [0.8, 0.8], rtol=1e-7)
+    row = T.row("row")
+    with pytest.raises(TypeError, match="unbroadcast"):
+        function([row], [], updates=[(shared(np.ones((1, 2))), row)])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jitgraph.bench import history
 from jitgraph.bench.limits import READS, Mover, copy_rate
 from jitgraph.bench.peers.workloads import suite
 from jitgraph.cli import main
@@ -95,7 +96,7 @@ def test_table_pictures_file_and_history(
     command = ["bench", "reductions", *options, "--json", str(figures), "--out", str(tmp_path)]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert "round 1 of 1, " in err
     assert "fewer than 5 rounds" in out
     report = json.loads(figures.read_text())
     (picture,) = report["pictures"]
@@ -107,6 +108,19 @@ def test_table_pictures_file_and_history(
     assert capsys.readouterr().out.count("+0%") == 3
     assert main(["bench", "compare", "--history", str(runs)]) == 0
     assert "reductions, n=10,000" in capsys.readouterr().out
+    other = json.loads(runs.read_text())
+    other["report"]["workloads"] = []
+    with runs.open("a") as file:
+        file.write(f'{json.dumps(other)}\nnull\n{{"commit": 1}}\n{{"comm')  # a run cut off
+    history.append(str(runs), report)
+    assert main(["bench", "compare", "1", "3", "--history", str(runs)]) == 0
+    out, err = capsys.readouterr()
+    assert (out.count("+0%"), "left out: line 3, 4, 5\n" in err) == (3, True)
+    assert main(["bench", "compare", "1", "2", "--history", str(runs)]) == 0
+    assert "nothing to compare" in capsys.readouterr().out
+    runs.write_bytes(b"\xff\xfe\n")
+    assert main(["bench", "compare", "--history", str(runs)]) == 2
+    assert "is not a file of runs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -96,18 +96,32 @@ def test_progress_erases_itself_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert "\n" not in text
 
 
-@pytest.mark.parametrize(
-    ("stream", "variable", "value"),
-    [
-        (io.StringIO(), "TERM", "xterm"),
-        (Terminal(), "TERM", "dumb"),
-        (Terminal(), "JITGRAPH_PROGRESS", "0"),
-    ],
-)
-def test_progress_is_silent_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, variable: str, value: str
+@pytest.mark.parametrize(("stream", "term"), [(io.StringIO(), "xterm"), (Terminal(), "dumb")])
+def test_progress_elsewhere_is_a_line_for_each_stage(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, term: str
 ) -> None:
-    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("JITGRAPH_PROGRESS", raising=False)
+    with Progress(stream) as progress:
+        for text in ("input", "round 1 of 2: exp", "round 1 of 2: tanh", "round 2 of 2: exp"):
+            progress(text)
+    assert stream.getvalue() == "input (0 s)\nround 1 of 2: exp (0 s)\n"
+
+
+def test_a_long_stage_is_heard_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JITGRAPH_PROGRESS", raising=False)
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress("round 1 of 9")
+    for _ in range(3):
+        progress.started -= 0.6 * Progress.EVERY  # as if that had passed
+        progress("round 2 of 9")
+    assert stream.getvalue() == "round 1 of 9 (0 s)\nround 2 of 9 (12 s)\n"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_progress_is_silent_if_asked(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
+    monkeypatch.setenv("JITGRAPH_PROGRESS", "0")
     with Progress(stream) as progress:
         progress("round 1 of 5")
     assert stream.getvalue() == ""

@@ -232,6 +232,11 @@ def test_text(name: str, request: pytest.FixtureRequest) -> None:
     assert text == path.read_text(), f"{name} changed; --update-golden rewrites the files"
 
 
+def test_lines_are_not_long() -> None:
+    for path in GOLDEN.glob("*.c"):
+        assert max(map(len, path.read_text().splitlines())) <= 100, path.name
+
+
 def test_there_are_no_other_files() -> None:
     assert {p.stem for p in GOLDEN.glob("*.c")} == set(CASES)
 

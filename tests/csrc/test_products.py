@@ -22,7 +22,7 @@ LEVELS = list(cpu.X86_LEVELS[: cpu.X86_LEVELS.index(NATIVE) + 1]) if "x86" in NA
 CDEF = "intptr_t jg_pool_new(int64_t threads);" + "".join(
     f"""
 void gemm_{t}(intptr_t pool, int ta, int tb, int64_t m, int64_t n, int64_t k, {real} alpha,
-              const {real} *a, const {real} *b, {real} beta, {real} *c);
+              const {real} *a, const {real} *b, {real} beta, const {real} *d, {real} *c);
 void gemv_{t}(int ta, int64_t m, int64_t k, const {real} *a, const {real} *x, {real} *y);
 """
     for t, real in REAL.items()
@@ -37,10 +37,10 @@ SOURCE = """
 """ + "".join(
     f"""
 EXPORT void gemm_{t}(intptr_t pool, int ta, int tb, int64_t m, int64_t n, int64_t k, {real} alpha,
-                     const {real} *a, const {real} *b, {real} beta, {real} *c)
+                     const {real} *a, const {real} *b, {real} beta, const {real} *d, {real} *c)
 {{
     const jg_host host = {{.pool = pool, .parallel_min = 1}};
-    jg_gemm_{t}(&host, ta, tb, m, n, k, alpha, a, b, beta, c);
+    jg_gemm_{t}(&host, ta, tb, m, n, k, alpha, a, b, beta, d, c);
 }}
 
 EXPORT void gemv_{t}(int ta, int64_t m, int64_t k, const {real} *a, const {real} *x, {real} *y)
@@ -71,15 +71,31 @@ class Products:
         return self.ffi.cast(f"{REAL[t]} *", x.ctypes.data)
 
     def gemm(
-        self, t: str, a: Array, b: Array, ta: int, tb: int, alpha: float, beta: float, c: Array
+        self,
+        t: str,
+        a: Array,
+        b: Array,
+        ta: int,
+        tb: int,
+        alpha: float,
+        beta: float,
+        c: Array,
+        d: Array | None = None,
     ) -> Array:
-        """alpha a . b + beta c, with a and b handed over as their transposes where ta, tb say."""
+        """alpha a . b + beta d, with a and b handed over as their transposes where ta, tb say.
+
+        Without d, beta times c itself is added, where beta is not 0.
+        """
         stored = [self._guarded(x.T if turned else x) for x, turned in ((a, ta), (b, tb))]
         around, inner = self._guarded(c)
+        _, added = self._guarded(c if d is None else d)
         pa, pb, pc = (self._pointer(x, t) for x in (stored[0][1], stored[1][1], inner))
+        pd = self.ffi.NULL if d is None else self._pointer(added, t)
+        if d is None and beta != 0:
+            pd = pc
         (m, k), n = a.shape, b.shape[1]
         function = getattr(self.lib, f"gemm_{t}")
-        function(self.pool, ta, tb, m, n, k, alpha, pa, pb, beta, pc)
+        function(self.pool, ta, tb, m, n, k, alpha, pa, pb, beta, pd, pc)
         assert np.isnan(around[:17]).all() and np.isnan(around[17 + c.size :]).all()
         return inner.reshape(c.shape).copy()
 
@@ -153,6 +169,8 @@ def test_matrices(library: Callable[[str], Products], t: str, level: str) -> Non
             alpha, beta = DTYPE[t](-0.7), DTYPE[t](2.5)
             found = products.gemm(t, a, b, ta, tb, alpha, beta, c)
             check(found, t, a, b, k + 3, alpha, np.longdouble(beta) * c)
+            apart = products.gemm(t, a, b, ta, tb, alpha, beta, np.full_like(c, np.nan), c)
+            assert np.array_equal(apart, found)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -92,7 +92,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     {
         struct k1_IncSubtensor_args k = {n1, a1, z0};
-        jg_parallel_for(host->pool, n2, 1, 1 + host->parallel_min / jg_max(1, n1), k1_IncSubtensor_range, &k);
+        jg_parallel_for(host->pool, n2, 1, 1 + host->parallel_min / jg_max(1, n1),
+                        k1_IncSubtensor_range, &k);
     }
     return JG_OK;
 }

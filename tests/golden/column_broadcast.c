@@ -60,7 +60,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_true_div_args k = {n1, a0, a1, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_true_div_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
+                        k0_true_div_range, &k);
     }
     return JG_OK;
 }

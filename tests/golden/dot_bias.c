@@ -74,10 +74,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     double *s0 = (double *)(scratch + s0_at);
-    jg_gemm_f64(host, 0, 0, n0, n3, n1, 1, a0, a1, 0, s0);
+    jg_gemm_f64(host, 0, 0, n0, n3, n1, 1, a0, a1, 0, 0, s0);
     {
         struct k1_add_args k = {n3, s0, a2, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n3), k1_add_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n3), k1_add_range,
+                        &k);
     }
     return JG_OK;
 }

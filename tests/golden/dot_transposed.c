@@ -36,7 +36,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_PLAN;
     }
     float *z0 = (float *)jg_output(host, outs, 0);
-    jg_gemm_f32(host, 1, 0, n1, n3, n0, 1, a0, a1, 0, z0);
+    jg_gemm_f32(host, 1, 0, n1, n3, n0, 1, a0, a1, 0, 0, z0);
     return JG_OK;
 }
 

@@ -89,11 +89,13 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_Join_args k = {n3, n4, a1, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n3), k0_Join_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n3), k0_Join_range,
+                        &k);
     }
     {
         struct k1_Join_args k = {n1, n3, n4, a0, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k1_Join_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k1_Join_range,
+                        &k);
     }
     return JG_OK;
 }

@@ -20,7 +20,7 @@ static void k0_max_sum_add(int64_t begin, int64_t end, int64_t n1, const double 
             max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
-        double sum8 = 0.0;
+        double sum8 = 0.0, sum8_lost = 0.0;
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             double sum8_part[JG_BLOCK];
@@ -32,7 +32,7 @@ static void k0_max_sum_add(int64_t begin, int64_t end, int64_t n1, const double 
                 const double t7 = jg_exp_f64(t6);
                 sum8_part[j - j0] = t7;
             }
-            sum8 += jg_block_sum_f64(sum8_part, j1 - j0);
+            JG_ADD(sum8, sum8_lost, jg_block_sum_f64(sum8_part, j1 - j0));
         }
         s1[i] = sum8;
         const double t9 = s0[i];
@@ -86,7 +86,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s1 = (double *)(scratch + s1_at);
     {
         struct k0_max_sum_add_args k = {n1, a0, s0, s1, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_max_sum_add_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
+                        k0_max_sum_add_range, &k);
     }
     return JG_OK;
 }

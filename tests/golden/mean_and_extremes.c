@@ -13,12 +13,12 @@ static void k0_sum_max_min(int64_t first, int64_t last, int64_t chunk, int64_t n
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, n0);
-        double sum1 = 0.0;
+        double sum1 = 0.0, sum1_lost = 0.0;
         double max2 = -__builtin_inf();
         double min3 = __builtin_inf();
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
-            sum1 += jg_block_sum_f64(a0 + i0, i1 - i0);
+            JG_ADD(sum1, sum1_lost, jg_block_sum_f64(a0 + i0, i1 - i0));
             const double max2_block = jg_block_max_f64(a0 + i0, i1 - i0);
             max2 = JG_LARGER(max2, max2_block);
             const double min3_block = jg_block_min_f64(a0 + i0, i1 - i0);

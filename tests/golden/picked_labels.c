@@ -20,7 +20,7 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
             max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
-        double sum6 = 0.0;
+        double sum6 = 0.0, sum6_lost = 0.0;
         for (int64_t j0 = 0; j0 < n2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n2);
             double sum6_part[JG_BLOCK];
@@ -29,7 +29,7 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
                 const double t5 = jg_exp_f64(t4);
                 sum6_part[j - j0] = t5;
             }
-            sum6 += jg_block_sum_f64(sum6_part, j1 - j0);
+            JG_ADD(sum6, sum6_lost, jg_block_sum_f64(sum6_part, j1 - j0));
         }
         s1[i] = sum6;
     }
@@ -56,7 +56,7 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, n0);
-        double sum8 = 0.0;
+        double sum8 = 0.0, sum8_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum8_part[JG_BLOCK];
@@ -67,7 +67,7 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
                 const double t7 = t4 - t6;
                 sum8_part[i - i0] = t7;
             }
-            sum8 += jg_block_sum_f64(sum8_part, i1 - i0);
+            JG_ADD(sum8, sum8_lost, jg_block_sum_f64(sum8_part, i1 - i0));
         }
         sum8_of[c] = sum8;
     }
@@ -148,7 +148,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     {
         struct k1_max_sum_args k = {n2, a0, s0, s1};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n2), k1_max_sum_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n2), k1_max_sum_range,
+                        &k);
     }
     {
         const int64_t chunk = jg_chunk_length(n0, 1);

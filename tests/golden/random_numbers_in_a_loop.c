@@ -4,14 +4,14 @@
 #include "jg_pool.h"
 #include "jg_reduce.h"
 
-// s0 = sum(sqr(PhiloxDraw(a0)))   (test_golden.py)
+// s0 = sum(sqr(uniform(a0)))   (test_golden.py)
 // a0: uint64[n0]
 static void k1_sum(int64_t first, int64_t last, int64_t chunk, const uint64_t *restrict a0,
                    double *restrict sum2_of)
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, 1000);
-        double sum2 = 0.0;
+        double sum2 = 0.0, sum2_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum2_part[JG_BLOCK];
@@ -22,7 +22,7 @@ static void k1_sum(int64_t first, int64_t last, int64_t chunk, const uint64_t *r
                 const double t1 = t0 * t0;
                 sum2_part[i - i0] = t1;
             }
-            sum2 += jg_block_sum_f64(sum2_part, i1 - i0);
+            JG_ADD(sum2, sum2_lost, jg_block_sum_f64(sum2_part, i1 - i0));
         }
         sum2_of[c] = sum2;
     }

@@ -9,10 +9,10 @@
 static void k0_sum(int64_t begin, int64_t end, const double *restrict a0, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
-        double sum1 = 0.0;
+        double sum1 = 0.0, sum1_lost = 0.0;
         for (int64_t j0 = 0; j0 < 2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, 2);
-            sum1 += jg_block_sum_f64(a0 + (2*i + j0), j1 - j0);
+            JG_ADD(sum1, sum1_lost, jg_block_sum_f64(a0 + (2*i + j0), j1 - j0));
         }
         z0[i] = sum1;
     }

@@ -71,7 +71,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
-        struct k0_mul_args k = {a2, a0, a1, z0, 8*n0 >= host->stream_min && jg_pool_threads(host->pool) > 1};
+        struct k0_mul_args k = {a2, a0, a1, z0, 8*n0 >= host->stream_min &&
+                                jg_pool_threads(host->pool) > 1};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_mul_range, &k);
     }
     return JG_OK;

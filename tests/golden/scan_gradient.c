@@ -39,7 +39,7 @@ static void k1_sum(int64_t first, int64_t last, int64_t chunk, int64_t n2, int64
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, n2);
-        double sum2 = 0.0;
+        double sum2 = 0.0, sum2_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum2_part[JG_BLOCK];
@@ -48,7 +48,7 @@ static void k1_sum(int64_t first, int64_t last, int64_t chunk, int64_t n2, int64
                 const double t1 = t0 * t0;
                 sum2_part[i - i0] = t1;
             }
-            sum2 += jg_block_sum_f64(sum2_part, i1 - i0);
+            JG_ADD(sum2, sum2_lost, jg_block_sum_f64(sum2_part, i1 - i0));
         }
         sum2_of[c] = sum2;
     }
@@ -221,24 +221,23 @@ static void k8_Subtensor_range(void *arg, int64_t begin, int64_t end)
     k8_Subtensor(begin, end, k->s7, k->s8);
 }
 
-// z1 = Alloc(0.0) + s9   (test_golden.py)
-// s9: float64[n2,n2]  z1: float64[n2,n2]
-static void k10_add(int64_t begin, int64_t end, const double *restrict s9, double *restrict z1)
+// z1 = Alloc(0.0)   (test_golden.py)
+// z1: float64[n2,n2]
+static void k9_Alloc(int64_t begin, int64_t end, double *restrict z1)
 {
     for (int64_t i = begin; i < end; i++) {
-        z1[i] = 0.0 + s9[i];
+        z1[i] = 0.0;
     }
 }
 
-struct k10_add_args {
-    const double *s9;
+struct k9_Alloc_args {
     double *z1;
 };
 
-static void k10_add_range(void *arg, int64_t begin, int64_t end)
+static void k9_Alloc_range(void *arg, int64_t begin, int64_t end)
 {
-    const struct k10_add_args *k = arg;
-    k10_add(begin, end, k->s9, k->z1);
+    const struct k9_Alloc_args *k = arg;
+    k9_Alloc(begin, end, k->z1);
 }
 
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
@@ -286,40 +285,40 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 0, info[2] = n5, info[3] = n0;
         return JG_CHECK;
     }
-    if (n3 < 0) {
-        info[1] = 1, info[2] = n3, info[3] = 0;
-        return JG_CHECK;
-    }
-    if (n4 < 0) {
-        info[1] = 2, info[2] = n4, info[3] = 0;
-        return JG_CHECK;
-    }
     if (n0 < 0) {
-        info[1] = 3, info[2] = n0, info[3] = 0;
+        info[1] = 1, info[2] = n0, info[3] = 0;
+        return JG_CHECK;
+    }
+    if (n2 < 0) {
+        info[1] = 2, info[2] = n2, info[3] = 0;
+        return JG_CHECK;
+    }
+    if (n5 < 0 || n5 >= n0) {
+        info[1] = 3, info[2] = n5, info[3] = n0;
         return JG_CHECK;
     }
     if (n2 < 0) {
         info[1] = 4, info[2] = n2, info[3] = 0;
         return JG_CHECK;
     }
-    if (n5 < 0 || n5 >= n0) {
-        info[1] = 5, info[2] = n5, info[3] = n0;
+    if (n3 < 0) {
+        info[1] = 5, info[2] = n3, info[3] = 0;
         return JG_CHECK;
     }
-    if (n2 < 0) {
-        info[1] = 6, info[2] = n2, info[3] = 0;
+    if (n4 < 0) {
+        info[1] = 6, info[2] = n4, info[3] = 0;
         return JG_CHECK;
     }
     if (n0 != n7) {
         info[1] = 7, info[2] = n0, info[3] = n7;
         return JG_CHECK;
     }
-    if (n3 != n2) {
-        info[1] = 8, info[2] = n3, info[3] = n2;
+    if (n2 != n3) {
+        info[1] = 8, info[2] = n2, info[3] = n3;
         return JG_CHECK;
     }
-    if (n4 != n2) {
-        info[1] = 9, info[2] = n4, info[3] = n2;
+    if (n2 != n4) {
+        info[1] = 9, info[2] = n2, info[3] = n4;
         return JG_CHECK;
     }
     const int64_t n8 = n2;
@@ -365,8 +364,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const int64_t s5_at = s3_at + jg_round_up(8*n2);
     const int64_t s7_at = s5_at + jg_round_up(8*n0*n2);
     const int64_t s8_at = s7_at + jg_round_up(8*n2*n6);
-    const int64_t s9_at = s8_at + jg_round_up(8*n0*n2);
-    const int64_t s10_at = s9_at + jg_round_up(8*n2*n2);
+    const int64_t s10_at = s8_at + jg_round_up(8*n0*n2);
     const int64_t s12_at = s10_at + jg_round_up(8*n8);
     const int64_t need = s12_at + jg_round_up(16*n13);
     const int64_t out1[] = {n2, n2};
@@ -384,7 +382,6 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s5 = (double *)(scratch + s5_at);
     double *s7 = (double *)(scratch + s7_at);
     double *s8 = (double *)(scratch + s8_at);
-    double *s9 = (double *)(scratch + s9_at);
     double *s10 = (double *)(scratch + s10_at);
     double *s12 = (double *)(scratch + s12_at);
     /* scan rnn   (test_golden.py) */
@@ -451,11 +448,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         struct k8_Subtensor_args k = {s7, s8};
         jg_parallel_for(host->pool, n0*n2, 512, host->parallel_min, k8_Subtensor_range, &k);
     }
-    jg_gemm_f64(host, 1, 0, n2, n2, n0, 1, s5, s8, 0, s9);
     {
-        struct k10_add_args k = {s9, z1};
-        jg_parallel_for(host->pool, n2*n2, 512, host->parallel_min, k10_add_range, &k);
+        struct k9_Alloc_args k = {z1};
+        jg_parallel_for(host->pool, n2*n2, 512, host->parallel_min, k9_Alloc_range, &k);
     }
+    jg_gemm_f64(host, 1, 0, n2, n2, n0, 1.0, s5, s8, 1.0, z1, z1);
     return JG_OK;
 }
 

@@ -21,7 +21,7 @@ static void k0_max_exp_sum_true_div(int64_t begin, int64_t end, int64_t n1,
             max1 = JG_LARGER(max1, max1_block);
         }
         s0[i] = max1;
-        double sum6 = 0.0;
+        double sum6 = 0.0, sum6_lost = 0.0;
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             for (int64_t j = j0; j < j1; j++) {
@@ -29,7 +29,7 @@ static void k0_max_exp_sum_true_div(int64_t begin, int64_t end, int64_t n1,
                 const double t5 = jg_exp_f64(t4);
                 z0[i*n1 + j] = t5;
             }
-            sum6 += jg_block_sum_f64(z0 + (i*n1 + j0), j1 - j0);
+            JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z0 + (i*n1 + j0), j1 - j0));
         }
         s2[i] = sum6;
         for (int64_t j = 0; j < n1; j++) {
@@ -82,7 +82,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s2 = (double *)(scratch + s2_at);
     {
         struct k0_max_exp_sum_true_div_args k = {n1, a0, s0, z0, s2};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_max_exp_sum_true_div_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
+                        k0_max_exp_sum_true_div_range, &k);
     }
     return JG_OK;
 }

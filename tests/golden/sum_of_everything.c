@@ -10,7 +10,7 @@ static void k0_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, n0*n1);
-        double sum2 = 0.0;
+        double sum2 = 0.0, sum2_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum2_part[JG_BLOCK];
@@ -19,7 +19,7 @@ static void k0_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
                 const double t1 = t0 * t0;
                 sum2_part[i - i0] = t1;
             }
-            sum2 += jg_block_sum_f64(sum2_part, i1 - i0);
+            JG_ADD(sum2, sum2_lost, jg_block_sum_f64(sum2_part, i1 - i0));
         }
         sum2_of[c] = sum2;
     }

@@ -9,10 +9,10 @@ static void k0_sum(int64_t begin, int64_t end, int64_t n1, const double *restric
                    double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
-        double sum1 = 0.0;
+        double sum1 = 0.0, sum1_lost = 0.0;
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            sum1 += jg_block_sum_f64(a0 + (i*n1 + j0), j1 - j0);
+            JG_ADD(sum1, sum1_lost, jg_block_sum_f64(a0 + (i*n1 + j0), j1 - j0));
         }
         z0[i] = sum1;
     }
@@ -51,7 +51,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_sum_args k = {n1, a0, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_sum_range, &k);
+        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1), k0_sum_range,
+                        &k);
     }
     return JG_OK;
 }

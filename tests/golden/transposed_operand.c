@@ -66,7 +66,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_add_args k = {n0, n1, a1, a0, z0};
-        jg_parallel_for(host->pool, n1, 1, 1 + host->parallel_min / jg_max(1, n0), k0_add_range, &k);
+        jg_parallel_for(host->pool, n1, 1, 1 + host->parallel_min / jg_max(1, n0), k0_add_range,
+                        &k);
     }
     return JG_OK;
 }

@@ -33,7 +33,8 @@ static void k0_tanh_mul_range(void *arg, int64_t begin, int64_t end)
         JG_BLOCK_OF(double, z1);
         for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
             const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_tanh_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0), jg_before(z1, i * sizeof *z1));
+            k0_tanh_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0),
+                        jg_before(z1, i * sizeof *z1));
             jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
             jg_stream(k->z1 + i, z1, (stop - i) * sizeof *z1);
         }
@@ -56,7 +57,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const int64_t n0 = in0->dim[0];
     const int64_t out0[] = {n0};
     const int64_t out1[] = {n0};
-    if (!outs || !jg_output_fits(host, outs, 0, 1, out0) || !jg_output_fits(host, outs, 1, 1, out1)) {
+    if (!outs || !jg_output_fits(host, outs, 0, 1, out0) ||
+        !jg_output_fits(host, outs, 1, 1, out1)) {
         info[4] = 0;
         info[5] = out0[0];
         info[6] = out1[0];
@@ -65,7 +67,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     double *z1 = (double *)jg_output(host, outs, 1);
     {
-        struct k0_tanh_mul_args k = {a0, z0, z1, 16*n0 >= host->stream_min && jg_pool_threads(host->pool) > 1};
+        struct k0_tanh_mul_args k = {a0, z0, z1, 16*n0 >= host->stream_min &&
+                                     jg_pool_threads(host->pool) > 1};
         jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_tanh_mul_range, &k);
     }
     return JG_OK;

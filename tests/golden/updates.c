@@ -3,7 +3,6 @@
 #include "jg_blas.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
-#include "jg_stream.h"
 
 // s1 = sum(sqr(s0 - 1.0))   (test_golden.py, test_golden.py)
 // s2 = ((1.0 / float64(length)) * (s0 - 1.0)) * 2.0
@@ -13,7 +12,7 @@ static void k1_sum_mul(int64_t first, int64_t last, int64_t chunk, int64_t n0, d
 {
     for (int64_t c = first; c < last; c++) {
         const int64_t stop = jg_min((c + 1) * chunk, n0);
-        double sum3 = 0.0;
+        double sum3 = 0.0, sum3_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum3_part[JG_BLOCK];
@@ -25,7 +24,7 @@ static void k1_sum_mul(int64_t first, int64_t last, int64_t chunk, int64_t n0, d
                 s2[i] = t5 * 2.0;
                 sum3_part[i - i0] = t2;
             }
-            sum3 += jg_block_sum_f64(sum3_part, i1 - i0);
+            JG_ADD(sum3, sum3_lost, jg_block_sum_f64(sum3_part, i1 - i0));
         }
         sum3_of[c] = sum3;
     }
@@ -51,41 +50,6 @@ static void k1_sum_mul_range(void *arg, int64_t begin, int64_t end)
 static void k2_true_div(double n3, const double *restrict s1, double *restrict z0)
 {
     z0[0] = s1[0] / n3;
-}
-
-// z1 = a1 - (a2 * s3)   (test_golden.py)
-// a1: w float64[n1]  a2: rate float64[]  s3: float64[n1]  z1: float64[n1]
-static void k4_sub(int64_t begin, int64_t end, const double *restrict a1, const double *restrict a2,
-                   const double *restrict s3, double *restrict z1)
-{
-    for (int64_t i = begin; i < end; i++) {
-        const double t3 = a2[0] * s3[i];
-        z1[i] = a1[i] - t3;
-    }
-}
-
-struct k4_sub_args {
-    const double *a1;
-    const double *a2;
-    const double *s3;
-    double *z1;
-    int stream;
-};
-
-static void k4_sub_range(void *arg, int64_t begin, int64_t end)
-{
-    const struct k4_sub_args *k = arg;
-    if (k->stream) {
-        JG_BLOCK_OF(double, z1);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k4_sub(i, stop, k->a1, k->a2, k->s3, jg_before(z1, i * sizeof *z1));
-            jg_stream(k->z1 + i, z1, (stop - i) * sizeof *z1);
-        }
-        jg_stream_end();
-        return;
-    }
-    k4_sub(begin, end, k->a1, k->a2, k->s3, k->z1);
 }
 
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
@@ -119,7 +83,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_CHECK;
     }
     const int64_t s0_at = 0;
-    const int64_t s1_at = s0_at + jg_round_up(jg_max(8*n0, 8*n1));
+    const int64_t s1_at = s0_at + jg_round_up(8*n0);
     const int64_t s2_at = s1_at + jg_round_up(8);
     const int64_t need = s2_at + jg_round_up(8*n0);
     const int64_t out1[] = {n1};
@@ -133,7 +97,6 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s0 = (double *)(scratch + s0_at);
     double *s1 = (double *)(scratch + s1_at);
     double *s2 = (double *)(scratch + s2_at);
-    double *s3 = (double *)(scratch + s0_at);
     jg_gemv_f64(host, 0, n0, n1, a0, a1, s0);
     {
         const int64_t chunk = jg_chunk_length(n0, 1);
@@ -144,11 +107,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         s1[0] = jg_block_sum_f64(sum3_of, chunks);
     }
     k2_true_div(n3, s1, z0);
-    jg_gemv_f64(host, 1, n1, n0, a0, s2, s3);
-    {
-        struct k4_sub_args k = {a1, a2, s3, z1, 8*n1 >= host->stream_min};
-        jg_parallel_for(host->pool, n1, 512, host->parallel_min, k4_sub_range, &k);
-    }
+    jg_add_gemv_f64(host, 1, n1, n0, a0, s2, -a2[0], 1.0, a1, z1);
     return JG_OK;
 }
 

@@ -107,6 +107,15 @@ DISCRETE: dict[str, tuple[Callable[[], Any], dict[int, float]]] = {
         lambda: mersenne.poisson((N,), 20.0),
         table(stats.poisson(20), range(100)),
     ),
+    "philox poisson 3": (lambda: philox.poisson((N,), 3.0), table(stats.poisson(3), range(60))),
+    "philox poisson 16": (
+        lambda: philox.poisson((N,), 16.0),
+        table(stats.poisson(16), range(100)),
+    ),
+    "philox poisson 2000": (
+        lambda: philox.poisson((N,), 2000.75),
+        table(stats.poisson(2000.75), range(1500, 2600)),
+    ),
     "philox integers": (lambda: philox.integers((N,), -3, 8), dict.fromkeys(range(-3, 8), 1 / 11)),
     "mersenne integers": (
         lambda: mersenne.random_integers((N,), -3, 7),

@@ -73,6 +73,7 @@ def agree(
     assert np.array_equal(before, array_of_state(used_state(seed)))
 
 
+SQRT_EPS = 2.0**-26  # what NumPy forgives in a sum of float64 probabilities
 SEEDS = range(20)
 
 
@@ -172,7 +173,17 @@ def test_choice_permutation_multinomial(seed: int) -> None:
         p = rng.random(entries)
         p[seed % entries] = 0 if entries > 2 else p[seed % entries]
         p /= p.sum()
-        agree("choice", seed, (70,), lambda r, p=p: r.choice(len(p), 70, p=p), p)
+        agree("choice", seed, (70,), lambda r, p=p: r.choice(len(p), 70, p=p), p, SQRT_EPS)
+        positive = np.count_nonzero(p)
+        for k in {0, 1, positive // 2, positive}:  # the last ones take rounds of draws
+            agree(
+                "choice without replacement",
+                seed,
+                (k,),
+                lambda r, p=p, k=k: r.choice(len(p), k, False, p),
+                p,
+                SQRT_EPS,
+            )
     for n in (0, 1, 2, 33):
         agree(
             "permutation",
@@ -230,9 +241,13 @@ def test_multinomial_scales_its_rows_as_the_streams_do() -> None:
         ("poisson", (-1.0,), "lam must not be negative"),
         ("poisson", (1e300,), "lam"),
         ("random_integers", (3, 2), "high must not be below low"),
-        ("choice", (np.array([0.5, 0.4]),), "sum to 1"),
-        ("choice", (np.array([1.5, -0.5]),), "p"),
-        ("choice", (np.zeros(0),), "p|positive"),
+        ("choice", (np.array([0.5, 0.4]), SQRT_EPS), "sum to 1"),
+        ("choice", (np.array([0.5, 0.5 + 3e-8]), SQRT_EPS), "sum to 1"),
+        ("choice", (np.array([1.5, -0.5]), SQRT_EPS), "p"),
+        ("choice", (np.zeros(0), SQRT_EPS), "p|positive"),
+        ("choice without replacement", (np.array([0.5, 0.3, 0.1]), SQRT_EPS), "sum to 1"),
+        ("choice without replacement", (np.array([0.5, 0.0, 0.5]), SQRT_EPS), "above 0|non-zero"),
+        ("choice without replacement", (np.array([0.5, 0.5]), SQRT_EPS), "above 0|larger"),
         ("multinomial", (3, np.array([0.7, 0.7])), "pvals"),
         ("multinomial", (3, np.array([-0.5, 1.0])), "pvals"),
         ("multinomial", (-3, np.array([0.5, 0.5])), "n must not be negative"),
@@ -243,7 +258,7 @@ def test_refused_when_run(distribution: str, parameters: Any, message: str) -> N
     ndim = 2 if distribution == "multinomial" else 1
     f = compiled(distribution, ndim, *(f"{a.dtype.name}{a.ndim}" for a in arrays))
     state, size = array_of_state(RandomState(5)), np.array([3])
-    with pytest.raises(ValueError, match=f"{distribution}: .*{message}"):
+    with pytest.raises(ValueError, match=f"{distribution.split()[0]}: .*({message})"):
         f(state, size, *arrays)
     with pytest.raises(ValueError, match=message):
         MersenneDraw(distribution, ndim).evaluate(state, size, *arrays)
@@ -259,11 +274,13 @@ def test_a_state_of_another_length_is_refused() -> None:
 # -- from RandomFunction -----------------------------------------------------------------------
 
 matrix, vector, ints, scalar = T.dmatrix("m"), T.dvector("v"), T.lvector("n"), T.dscalar("s")
+single = T.fvector("f")
 VALUES: dict[Any, Any] = {
     matrix: np.array([[0.25, 0.5, 1.0], [0.1, 0.2, 0.3]]),
     vector: np.array([0.25, 0.5, 0.25]),
     ints: np.array([3, 5, 70]),
     scalar: np.array(0.25),
+    single: np.float32([0.3, 0.3, 0.4 + 1e-5]),  # a sum that is 1 for float32 only
 }
 
 
@@ -285,6 +302,11 @@ def builders() -> list[Callable[[Any], Any]]:
         lambda s: raw_random.choice(s, (5,), 3, p=vector),
         lambda s: raw_random.choice(s, (5,), ints, p=vector),
         lambda s: raw_random.choice(s, (2,), ints, replace=False),
+        lambda s: raw_random.choice(s, (3,), 3, replace=False, p=vector),
+        lambda s: raw_random.choice(s, (1, 2), ints, replace=False, p=vector, dtype="float64"),
+        lambda s: raw_random.choice(s, (0,), 3, replace=False, p=vector),
+        lambda s: raw_random.choice(s, (9,), 3, p=single),
+        lambda s: raw_random.choice(s, (2,), 3, replace=False, p=single),
         lambda s: raw_random.permutation(s, (2,), 5),
         lambda s: raw_random.permutation(s, None, ints[0]),
         lambda s: raw_random.multinomial(s, (2,), 9, vector),
@@ -322,7 +344,6 @@ def test_draws_without_an_array_form() -> None:
     state = jitgraph.shared(RandomState(1))
     single = T.fmatrix("f")
     for build in (
-        lambda s: raw_random.choice(s, (2,), 3, replace=False, p=vector),
         lambda s: raw_random.choice(s, (2,), 3, replace=T.bscalar("replace")),
         lambda s: raw_random.binomial(s, (2,), scalar, 0.5),
         lambda s: raw_random.multinomial(s, None, 3, single),

@@ -294,7 +294,7 @@ def test_a_size_refused_when_run_leaves_the_state() -> None:
     for wrong, error, message in [
         (-3, ValueError, "size has the negative length -3"),
         (2**31, (ValueError, MemoryError), r"2\*\*31 - 1 elements|no room"),
-        (10**14, MemoryError, "no room for a result of shape"),
+        (10**14, MemoryError, "no room for result 0, shape"),
     ]:
         with pytest.raises(error, match=message) as caught:
             f(wrong)
@@ -302,6 +302,19 @@ def test_a_size_refused_when_run_leaves_the_state() -> None:
             assert "test_mrg_streams.py" in str(caught.value)
         assert np.array_equal(shared.get_value(), before)
     assert f(3).tolist() != first.tolist() and not np.array_equal(shared.get_value(), before)
+
+
+@pytest.mark.parametrize("length", [-1, -2, -3])
+def test_normals_of_a_negative_length(length: int) -> None:
+    """They are drawn in pairs, and -1 is next to no pair at all."""
+    n = T.lscalar("n")
+    streams = MRG_RandomStreams(5)
+    f = function([n], streams.normal((n,)))
+    before = streams.state_updates[0][0].get_value()
+    with pytest.raises(ValueError, match="negative length"):
+        f(length)
+    assert np.array_equal(streams.state_updates[0][0].get_value(), before)
+    assert f(0).shape == (0,) and f(3).shape == (3,)
 
 
 def test_states_refused_when_run() -> None:
@@ -328,6 +341,7 @@ def test_states_refused_when_run() -> None:
         (lambda s: s.uniform((2, 0)), ValueError, "dimension with value <= 0"),
         (lambda s: s.uniform((-1,)), ValueError, "dimension with value <= 0"),
         (lambda s: s.uniform((2**20, 2**11)), ValueError, r"2\*\*31 - 1 at most"),
+        (lambda s: s.normal((2**40, 2**40)), ValueError, r"2\*\*31 - 1 at most"),
         (lambda s: s.uniform((2,), nstreams=0), ValueError, "nstreams must be a positive"),
         (lambda s: s.uniform((2,), nstreams=1.5), ValueError, "nstreams must be a positive"),
         (lambda s: s.uniform((2,), target="gpu"), ValueError, "on the CPU only"),
@@ -421,6 +435,47 @@ def test_states_of_successive_draws() -> None:
     )
     assert streams.state_updates[1][0].get_value().tolist() == substreams(far, 4).tolist()
     assert streams.rstate.tolist() == ff_2p134(far).tolist()
+
+
+def test_setting_and_moving_the_state_of_the_object() -> None:
+    """Draws made so far stay; the next one begins where the object's state stands."""
+    streams = MRG_RandomStreams(12345)
+    first = streams.uniform((2,))
+    of_first = streams.state_updates[0][0]
+    states = of_first.get_value()
+    streams.set_rstate(7)
+    assert streams.rstate.tolist() == [7] * 6 and streams.rstate.dtype == np.int32
+    streams.set_rstate(list(SEED))
+    assert streams.rstate.tolist() == list(SEED)
+    streams.inc_rstate()
+    far = ff_2p134(SEED)
+    assert streams.rstate.tolist() == far.tolist()
+    assert np.array_equal(of_first.get_value(), states)
+    found = streams.get_substream_rstates(3, "float32", inc_rstate=False)
+    assert found.tolist() == substreams(far, 3).tolist() and found.dtype == np.int32
+    assert streams.rstate.tolist() == far.tolist()
+    assert streams.get_substream_rstates(3, "float32").tolist() == found.tolist()
+    assert streams.rstate.tolist() == ff_2p134(far).tolist()
+    with pytest.raises(ValueError, match="nstreams must be a positive"):
+        streams.get_substream_rstates(0, "float32")
+    streams.set_rstate(list(SEED))
+    again = streams.uniform((2,))
+    assert function([], first)().tolist() == function([], again)().tolist()
+
+
+def test_a_draw_of_ones_own_enters_the_object() -> None:
+    """pretty_return: attributes, the default update and the list of updates."""
+    streams = MRG_RandomStreams(12345)
+    states = jitgraph.shared(streams.get_substream_rstates(2, "float64"))
+    after, sample = mrg_uniform.new(states, None, "float64", (2,))
+    found = streams.pretty_return(states, after, sample, size=(2,), nstreams=2)
+    assert found is sample and sample.rstate is states and sample.update == (states, after)
+    assert streams.state_updates == [(states, after, (2,), 2)]
+    f = function([], sample)
+    first = f()
+    assert first.tolist() != f().tolist()
+    streams.seed(12345)
+    assert f().tolist() == first.tolist()
 
 
 def test_attributes_of_draws_and_streams() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import jitgraph
 import jitgraph.tensor as T
 from jitgraph import function
 from jitgraph.config import change_flags
-from jitgraph.ops.philox import PhiloxDraw, bit_generator, scaled_word
+from jitgraph.ops.philox import PhiloxDraw, bit_generator, poisson_count, scaled_word
 from jitgraph.random import PhiloxStreams
 from jitgraph.reference import evaluate
 from jitgraph.sandbox.rng_mrg import MRG_RandomStreams
@@ -225,7 +226,7 @@ def test_a_call_that_fails_moves_nothing() -> None:
             f(np.zeros(3), size)
         assert np.array_equal(u.rng.get_value(), before)
     for size, error in ((-2, ValueError), (10**14, MemoryError)):
-        with pytest.raises(error, match=r"negative length -2|no room"):
+        with pytest.raises(error, match=r"uniform: size has the negative length -2|no room"):
             g(size)
         assert np.array_equal(u.rng.get_value(), before)
     assert np.array_equal(f(np.zeros(3), 3), (words(3) >> np.uint64(11)) * 2.0**-53)
@@ -360,6 +361,62 @@ def test_integers(low: int, high: int) -> None:
     a, b = T.lvector("a"), T.lscalar("b")
     f = function([a, b], PhiloxStreams(SEED).integers(None, a, b))
     assert f(np.full(200, low), high).tolist() == expected
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-300, 0.4, 3.0, 15.999])
+def test_poisson_counts_of_small_means_are_quantiles(lam: float) -> None:
+    u = words(500).astype(np.uint64) >> np.uint64(11)
+    mean = T.dscalar("mean")
+    draw = PhiloxStreams(SEED).poisson(500, mean)
+    found = function([mean], draw)(lam)
+    expected = stats.poisson.ppf(u * 2.0**-53, lam) if lam else np.zeros(500)
+    assert found.dtype == np.int64 and np.array_equal(found, np.maximum(expected, 0))
+
+
+@pytest.mark.parametrize("lam", [16.0, 16.5, 1234.75, 1e9])
+def test_poisson_counts_of_large_means_have_their_parts_of_the_interval(lam: float) -> None:
+    """From the mode outwards: the first parts end at the sums of the probabilities so far."""
+    x, mean = T.dscalar("x"), T.dscalar("mean")
+    f = function([x, mean], poisson_count(x, mean))
+    m = int(lam)
+    end = 0.0
+    for k in (m, m + 1, m - 1, m + 2, m - 2):
+        # scipy's probabilities of a mean of 1e9 have lost 6 digits; those of a normal law have not.
+        z = (k - lam) / math.sqrt(lam)
+        normal = math.exp(-z * z / 2) / math.sqrt(2 * math.pi * lam)
+        law = normal if lam == 1e9 else float(stats.poisson.pmf(k, lam))
+        start, end = end, end + law
+        bound = 1e-4 if lam == 1e9 else 1e-9
+        assert f(start + bound * law, lam) == k and f(end - bound * law, lam) == k
+    assert m < f(1.0, lam) < m + 20 * math.sqrt(lam)  # the walk ends
+
+
+def test_poisson_counts_in_c_are_those_of_the_reference() -> None:
+    u = (words(300) >> np.uint64(11)) * 2.0**-53
+    x, mean = T.dvector("x"), T.dvector("mean")
+    f = function([x, mean], poisson_count(x, mean))
+    for lam in (0.3, 15.9, 16.0, 40.0, 3000.5):
+        means = np.linspace(lam, 2 * lam, 300)
+        assert np.array_equal(f(u, means), poisson_count.evaluate(u, means)[0])
+    nowhere = np.array([np.nan, -1.0, np.inf, 2e9])
+    assert f(np.full(4, 0.5), nowhere).tolist() == [0, 0, 0, 0]
+
+
+def test_poisson_draws_are_one_compiled_step() -> None:
+    lam = T.dvector("lam")
+    streams = PhiloxStreams(SEED)
+    f = function([lam], streams.poisson(None, lam) + 1)
+    assert [type(step).__name__ for step in f.compiled.program.steps] == ["CompiledStep"]
+    state = streams.state_updates[0][0]
+    first, before = f([2.0, 30.0, 0.0]), state.get_value()
+    assert first[2] == 1 and f([2.0, 30.0, 0.0]).shape == (3,)
+    for wrong in (-1.0, np.nan, 1.1e9):
+        state.set_value(before)
+        with pytest.raises(ValueError, match=r"poisson: lam must lie in.*test_philox_streams\.py"):
+            f([2.0, wrong, 1.0])
+        assert np.array_equal(state.get_value(), before)
+    with pytest.raises(ValueError, match="poisson: lam must lie in"):
+        streams.poisson(3, -0.5)
 
 
 def test_scaled_words() -> None:

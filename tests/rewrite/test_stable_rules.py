@@ -132,6 +132,9 @@ def test_precision_of_a_mixed_expression_is_that_of_its_type() -> None:
         (T.log(T.exp(v).sum()), LogSumExp((0,))(v)),
         (T.exp(x) / T.exp(x).sum(axis=1, keepdims=True), softmax_op(x)),
         (T.exp(x) / T.exp(x).sum(axis=1).dimshuffle(0, "x"), softmax_op(x)),
+        (T.exp(x) / T.exp(x).sum(axis=0, keepdims=True), softmax_op(x.T).T),
+        (T.exp(x) / T.exp(x).sum(axis=0), softmax_op(x.T).T),
+        (T.exp(v) / T.exp(v).sum(), softmax_op(v)[0]),
         (T.nnet.softmax_graph(x), softmax_op(x)),
         (T.log(T.nnet.softmax_graph(x)), logsoftmax_op(x)),
         (T.log(pick(softmax_op(x), k)), logsoftmax_pick(x, k)),
@@ -168,7 +171,7 @@ def test_becomes(before: Any, after: Any) -> None:
     [
         T.log(T.exp(x - x.max(axis=1, keepdims=True)).sum(axis=1)),  # already shifted
         T.exp(x) / T.exp(y).sum(axis=1, keepdims=True),
-        T.exp(x) / T.exp(x).sum(axis=0, keepdims=True),
+        T.exp(x) / T.exp(x).sum(axis=1),  # row i is divided by the sums of other rows
         softmax_op(x)[T.arange(3), k],
         T.log(x + y),
         T.log(T.sqr(x)),

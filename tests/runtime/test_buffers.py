@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
+import jitgraph
+import jitgraph.tensor as T
 from jitgraph.config import config
 from jitgraph.runtime import buffers
 
@@ -99,6 +102,35 @@ def test_free_memory_gives_everything_back():
     del array
     assert buffers.free_memory() == 8 * BIG
     assert buffers.pooled_bytes() == 0
+
+
+def test_a_copied_argument_takes_one_block_for_the_result():
+    x = T.dvector("x")
+    f = jitgraph.function([x], T.exp(x))
+    f(np.ones(BIG))
+    for _ in range(3):
+        f(np.ones(2 * BIG)[::2])
+    assert buffers.pooled_bytes() == BIG * 8
+
+
+def test_room_for_a_result_is_not_taken_by_a_guess(monkeypatch):
+    """Where results of the last shape and of this one do not fit together, this one still does."""
+    x = T.dvector("x")
+    f = jitgraph.function([x], T.exp(x))
+    f(np.ones(BIG))
+    alive = []  # of blocks that are in use or idle
+
+    def fresh(size, plain=buffers._fresh):
+        if sum(len(b()) for b in alive if b() is not None) + size > 3 * BIG * 8:
+            raise MemoryError
+        block = plain(size)
+        alive.append(weakref.ref(block))
+        return block
+
+    buffers.free_memory()
+    monkeypatch.setattr(buffers, "_fresh", fresh)
+    f(np.ones(BIG))
+    f(np.ones(5 * BIG // 2))
 
 
 def test_threads_never_share_a_block():

@@ -113,3 +113,14 @@ def test_refusals(error: Any, message: str, arguments: Any) -> None:
     with pytest.raises(error, match=message) as caught:
         ifelse(*arguments)
     assert re.search(r"test_ifelse\.py:\d+", str(caught.value))
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "FAST_COMPILE", "reference", "DebugMode"])
+def test_the_other_branch_may_be_impossible(mode: str) -> None:
+    """In every mode only the chosen branch is computed, and only its errors are met."""
+    inner = ifelse(C > 1, X + Y, X)
+    f = jitgraph.function([C, X, Y], ifelse(C, inner, Y), mode=mode)
+    assert_array_equal(f(1, XS, YS), XS)
+    assert_array_equal(f(0, XS, YS), YS)
+    with pytest.raises(ValueError, match=r"lengths|shapes|axis"):
+        f(2, XS, YS)

@@ -264,6 +264,31 @@ def test_a_failed_call_changes_no_state(function: Any) -> None:
     assert c.get_value() == 1.0
 
 
+M, V = T.dmatrix("M"), T.dvector("v")
+MOVED: dict[str, Callable[[], Any]] = {
+    # what the rewrites take out of the loop
+    "product of a row": lambda: scanned(lambda m, h: h + T.dot(m, V), M, V),
+    "product with a matrix": lambda: scanned(lambda m, h: h + T.dot(V * m, T.dot(M, M)), M, V),
+    "function of a row": lambda: scanned(lambda m, h: h + T.exp(m + V).sum(), M, V),
+    "place in an array": lambda: scanned(lambda i: V[i + 5], T.arange(3)),
+    "product of what is fixed": lambda: scanned(lambda h: h * T.dot(M, V).sum(), None, V, 3),
+}
+
+
+def scanned(fn: Any, sequences: Any, initial: Any = None, n_steps: Any = None) -> Any:
+    return jitgraph.scan(fn, sequences, initial, n_steps=n_steps)[0]
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_what_is_computed_outside_names_the_line_of_the_step(name: str) -> None:
+    """Not the line where the function was compiled."""
+    build = MOVED[name]
+    f = jitgraph.function([M, V], build(), on_unused_input="ignore")
+    line = build.__code__.co_firstlineno
+    with pytest.raises((ValueError, IndexError), match=rf"test_loop_errors\.py:{line}\)"):
+        f(np.ones((3, 2)), np.ones(3))
+
+
 # -- gradients ---------------------------------------------------------------------------------
 
 

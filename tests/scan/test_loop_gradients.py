@@ -149,6 +149,31 @@ def stable(x: Any, h: Any) -> Any:
     return jitgraph.scan(lambda x, h: T.log(T.nnet.sigmoid(h - x)), x, h)[0]
 
 
+def ragged(x: Any, h: Any) -> Any:
+    """Values in the step whose length differs from step to step, none of them kept."""
+
+    def step(i: Any, h: Any) -> Any:
+        part = T.tanh(x[i:] * h)
+        return T.dot(T.exp(x[: i + 1]), part[: i + 1]) + h
+
+    return jitgraph.scan(step, T.arange(3), h)[0]
+
+
+def ragged_inner_loops(h: Any, w: Any) -> Any:
+    """An inner loop of k steps in step k."""
+
+    def step(k: Any, h: Any) -> Any:
+        inner, _ = jitgraph.scan(lambda g: T.tanh(g * w + h), outputs_info=h, n_steps=k)
+        return inner.sum() + T.sin(h)
+
+    return jitgraph.scan(step, T.arange(4), h)[0]
+
+
+def checkpoints(x: Any, h: Any) -> Any:
+    """The last block is shorter than the others."""
+    return jitgraph.scan_checkpoints(lambda x, h: T.tanh(x * h + x), x, h, save_every_N=3)[0]
+
+
 PROGRAMS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
     "rnn": (rnn, [normal(4, 3), normal(3), normal(3, 3)]),
     "batched": (batched, [normal(3, 2, 3), normal(2, 3), normal(3, 3)]),
@@ -169,6 +194,9 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
     "single_step": (single_step, [normal(3), np.array(0.4)]),
     "reduced": (reduced, [np.abs(normal(4)), np.array(0.6)]),
     "stable": (stable, [normal(3), np.array(0.4)]),
+    "ragged": (ragged, [normal(5), np.array(0.4)]),
+    "ragged_inner_loops": (ragged_inner_loops, [np.array(0.4), np.array(0.9)]),
+    "checkpoints": (checkpoints, [normal(7), np.array(0.4)]),
 }
 
 

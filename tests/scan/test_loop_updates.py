@@ -222,3 +222,30 @@ def test_distributions_without_an_array_form_keep_their_numbers(function: Any) -
     state = np.random.RandomState(np.random.RandomState(9).randint(2**30))
     for _ in range(2):
         assert_array_equal(f(), [state.gamma(2.5, 1.0, 2) for _ in range(3)])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("replace", [True, False])
+def test_weighted_choices(replace: bool, dtype: str) -> None:
+    """NumPy's numbers, in C: float32 weights add up to 1 as nearly as their dtype can tell."""
+    weights = np.array([0.3, 0.0, 0.1, 0.2, 0.25, 0.15], dtype)
+    weights[0] += np.finfo("float32").eps
+    p = T.TensorType(dtype, (False,))("p")
+    if dtype == "float64":
+        weights /= weights.sum()
+    srng = RandomStreams(seed=11)
+    out, updates = jitgraph.scan(
+        lambda: srng.choice((4,), a=6, replace=replace, p=p), n_steps=5, name="drawn"
+    )
+    f = jitgraph.function([p], out, updates=updates)
+    assert not any(type(step).__name__ == "LoopStep" for step in f.compiled.program.steps)
+    state = np.random.RandomState(np.random.RandomState(11).randint(2**30))
+    for _ in range(2):
+        wanted = [state.choice(6, 4, replace, weights) for _ in range(5)]
+        assert_array_equal(f(weights), wanted)
+    if not replace:
+        few = np.array([0.5, 0.5, 0, 0, 0, 0], dtype)
+        with pytest.raises(ValueError, match=r"choice: p must be probabilities .* above 0"):
+            f(few)
+        wanted = [state.choice(6, 4, replace, weights) for _ in range(5)]
+        assert_array_equal(f(weights), wanted)  # the refused call has not moved the state

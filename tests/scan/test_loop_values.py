@@ -414,3 +414,17 @@ def test_test_values_go_through_loops() -> None:
         assert (T.jacobian(out[-1], h) * 1).tag.test_value.shape == (2, 2)
         with pytest.raises(ValueError, match="shapes"):
             jitgraph.scan(lambda x, h: x + T.concatenate([h, h]), x, h)
+
+
+def test_arguments_that_have_no_meaning_here(function: Any) -> None:
+    """mode, profile and allow_gc of old programs are accepted by the loops and change nothing."""
+    x, h = T.dvector("x"), T.dscalar("h")
+    options = {"mode": "FAST_COMPILE", "profile": True, "allow_gc": False}
+    out, _ = jitgraph.scan(lambda x, h: x * h + 1, x, h, **options)
+    plain, _ = jitgraph.scan(lambda x, h: x * h + 1, x, h)
+    assert out.owner.op == plain.owner.op
+    doubled, _ = jitgraph.map(lambda x: 2 * x, x, mode="FAST_COMPILE")
+    total, _ = jitgraph.reduce(lambda x, h: x + h, x, h, mode="FAST_COMPILE")
+    found = function([x, h], [out, doubled, total])([1.0, 2.0], 3.0)
+    for value, expected in zip(found, ([4.0, 9.0], [2.0, 4.0], 6.0), strict=True):
+        assert_array_equal(value, expected)

@@ -7,7 +7,9 @@ that was busy during one of them misleads less; times are shown beside it.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -39,24 +41,51 @@ def commit() -> str:
 
 
 def append(path: str, report: dict[str, Any]) -> None:
-    """Add a run to the file, which is created if there is none."""
+    """Add a run to the file, which is created if there is none.
+
+    A last line without an end is that of a run which was cut off; it stays a line by itself.
+    """
     line = {"commit": commit(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "report": report}
     try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+        with open(path, "ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                whole = file.read() == b"\n"
+            else:
+                whole = True
+            text = ("" if whole else "\n") + json.dumps(line, allow_nan=False) + "\n"
+            file.write(text.encode())
     except OSError as error:
         raise CommandError(f"--history: {path}: {error.strerror}") from None
 
 
 def read(path: str) -> list[dict[str, Any]]:
-    """All runs, the oldest first."""
+    """All runs, the oldest first. Lines that are none are left out, with a remark.
+
+    Raises CommandError if the file cannot be read or all its lines are like that.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file if line.strip()]
+        lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise CommandError(f"--history: {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise CommandError(f"--history: {path} is not a file of runs: {error}") from None
+    numbered = [(k, _run(line)) for k, line in enumerate(lines, 1) if line.strip()]
+    bad = [k for k, run in numbered if run is None]
+    if bad and len(bad) == len(numbered):
+        raise CommandError(f"--history: {path} is not a file of runs")
+    if bad:
+        numbers = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+        print(f"jitgraph bench: {path}: no whole run, left out: line {numbers}", file=sys.stderr)
+    return [run for _, run in numbered if run is not None]
+
+
+def _run(line: bytes) -> dict[str, Any] | None:
+    try:
+        run = json.loads(line)
+        needed = {"benchmark", "n", "threads", "machine", "workloads"}
+        whole = {"commit", "time"} <= run.keys() and needed <= run["report"].keys()
+    except (ValueError, RecursionError, AttributeError, KeyError):
+        return None
+    return run if whole else None
 
 
 def find(runs: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -134,6 +163,8 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     for key in ("cpu", "cores", "compiler"):
         if a["machine"][key] != b["machine"][key]:
             found.append(f"another machine or compiler: {key}")
+    if not _figures(a).keys() & _figures(b).keys():
+        found.append(f"nothing to compare: {a['benchmark']} and {b['benchmark']}")
     return found
 
 

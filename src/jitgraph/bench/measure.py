@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import random
+import re
 import statistics
 import sys
 import time
@@ -179,22 +180,33 @@ def _group_memory() -> int | None:
 
 
 class Progress:
-    """One line on a terminal that replaces itself and is gone at the end; nothing elsewhere."""
+    """One line on a terminal that replaces itself and is gone at the end.
+
+    Elsewhere, as in a log: a line for each stage (what stands before the colon, numbers aside) and
+    one every EVERY seconds within a stage. JITGRAPH_PROGRESS=0 asks for nothing at all.
+    """
+
+    EVERY = 10.0
 
     def __init__(self, stream: TextIO | None = None):
         self.stream = sys.stderr if stream is None else stream
-        self.shown = (
-            self.stream.isatty()
-            and os.environ.get("TERM") != "dumb"
-            and os.environ.get("JITGRAPH_PROGRESS") != "0"
-        )
+        wanted = os.environ.get("JITGRAPH_PROGRESS") != "0"
+        self.shown = wanted and self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.logged = wanted and not self.shown
+        self.stage, self.last = "", 0.0
         self.started = time.perf_counter()
 
     def __call__(self, text: str) -> None:
+        seconds = time.perf_counter() - self.started
         if self.shown:
-            seconds = time.perf_counter() - self.started
             self.stream.write(f"\r\x1b[K{text} ({seconds:.0f} s)")
             self.stream.flush()
+        elif self.logged:
+            stage = re.sub(r"\d+", "", text.partition(":")[0])
+            if stage != self.stage or seconds - self.last >= self.EVERY:
+                self.stage, self.last = stage, seconds
+                self.stream.write(f"{text} ({seconds:.0f} s)\n")
+                self.stream.flush()
 
     def __enter__(self) -> Progress:
         return self

@@ -219,9 +219,11 @@ def _rows(settings: Settings, threads: int, progress: Progress) -> list[Row]:
         raise CommandError(f"no memory for {settings.n:,} elements: {error}") from None
     except ArithmeticError as error:
         raise CommandError(str(error), status=1) from None
-    return [
-        Row(t, None if t.contender.is_copy else examiner.examine(t.contender.call)) for t in timings
-    ]
+    rows = []
+    for t in timings:
+        progress(f"precision: {t.contender.name}")
+        rows.append(Row(t, None if t.contender.is_copy else examiner.examine(t.contender.call)))
+    return rows
 
 
 def _draw(report: dict[str, Any], rows: list[Row], directory: str) -> tuple[list[str], str]:

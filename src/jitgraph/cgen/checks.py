@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jitgraph import dtypes
 from jitgraph.cgen.build import as_graph, position_length
 from jitgraph.cgen.lengths import Length, Lengths
 from jitgraph.graph import Apply, Constant
@@ -19,6 +20,7 @@ from jitgraph.ops.reduce import ArgReduce, Reduce
 from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import (
     Alloc,
+    ARange,
     MakeVector,
     Rebroadcast,
     Reshape,
@@ -53,14 +55,19 @@ def _elementwise(lengths: Lengths, node: Apply) -> None:
 
 
 def _dot(lengths: Lengths, node: Apply) -> None:
-    a, b = node.inputs
+    a, b, *rest = node.inputs
     lengths.require_equal(lengths.shape(a)[-1], lengths.shape(b)[0], node, "inner sizes differ")
+    if len(rest) == 3:  # what is added
+        own, added = lengths.shape(a)[:-1] + lengths.shape(b)[1:], lengths.shape(rest[2])
+        for axis, (n, other) in enumerate(zip(own, added, strict=True)):
+            lengths.require_equal(n, other, node, f"lengths of axis {axis} differ")
 
 
 def _batched_dot(lengths: Lengths, node: Apply) -> None:
     a, b = (lengths.shape(v) for v in node.inputs)
     lengths.require_equal(a[0], b[0], node, "batch sizes differ")
-    lengths.require_equal(a[-1], b[1], node, "inner sizes differ")
+    x, y = node.op.inner_axes(*(v.type.ndim for v in node.inputs))
+    lengths.require_equal(a[x], b[y], node, "inner sizes differ")
 
 
 def _join(lengths: Lengths, node: Apply) -> None:
@@ -75,7 +82,11 @@ def _index(lengths: Lengths, node: Apply) -> None:
     skip = 2 if isinstance(node.op, IncSubtensor) else 1
     shape = lengths.shape(node.inputs[0])
     for axis, entry in enumerate(node.op.entries(node.inputs[skip:])):
-        if not isinstance(entry, slice):
+        if isinstance(entry, slice):
+            if entry.step is not None:
+                step = lengths.length(as_length(entry.step))
+                lengths.require("nonzero", step, 0, node, f"slice step of axis {axis} is zero")
+        else:
             position = position_length(lengths, entry, shape[axis])
             lengths.require(
                 "index", position, shape[axis], node, f"index out of range on axis {axis}"
@@ -173,6 +184,20 @@ def _specify(lengths: Lengths, node: Apply) -> None:
         lengths.require_equal(n, wanted, node, f"length of axis {axis}")
 
 
+def _arange(lengths: Lengths, node: Apply) -> None:
+    """The step is not zero, and of floats the number of elements is finite."""
+    from jitgraph.ops.arithmetic import cast, invert, isinf, isnan, or_, sub, true_div
+
+    if all(v.type.dtype in dtypes.INTEGERS for v in node.inputs):
+        by = lengths.length(as_length(node.inputs[2]))
+        lengths.require("nonzero", by, 0, node, "the step is zero")
+        return
+    start, stop, step = (cast(v, "float64") for v in node.inputs)
+    ratio = true_div(sub(stop, start), step)
+    finite = lengths.length(cast(invert(or_(isnan(ratio), isinf(ratio))), "int64"))
+    lengths.require("nonzero", finite, 0, node, "the number of elements is not finite")
+
+
 def _rebroadcast(lengths: Lengths, node: Apply) -> None:
     x = node.inputs[0]
     for axis, (fixed, n) in enumerate(zip(node.op.pattern, lengths.shape(x), strict=True)):
@@ -183,7 +208,7 @@ def _rebroadcast(lengths: Lengths, node: Apply) -> None:
 
 
 def _nonempty(lengths: Lengths, node: Apply) -> None:
-    if isinstance(node.op, Reduce) and node.op.kind not in ("max", "min"):
+    if isinstance(node.op, Reduce) and not node.op.needs_elements:
         return
     shape = lengths.shape(node.inputs[0])
     for axis in node.op.axes:
@@ -225,6 +250,7 @@ _DEMANDS: list[tuple[Any, Any]] = [
     (Reshape, _reshape),
     (SpecifyShape, _specify),
     (Rebroadcast, _rebroadcast),
+    (ARange, _arange),
     ((Reduce, ArgReduce), _nonempty),
     (Scan, _scan),
 ]
@@ -236,6 +262,7 @@ ERRORS: dict[str, type[Exception]] = {
     "value": ValueError,
     "rows": ValueError,
     "some": ValueError,
+    "nonzero": ValueError,
     "label": LabelError,
     "entry": IndexError,
 }

@@ -31,6 +31,7 @@ from jitgraph.cgen.ir import (
     Store,
     Value,
     top_loop,
+    walk,
 )
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, phases, touches_only_blocks
@@ -95,6 +96,7 @@ class Emitter:
         self.lines: list[str] = []
         self.inline: dict[str, str] = {}
         self.uses = _count_uses(kernel.body)
+        self.summed = {f.acc for f in _folds(kernel.body) if f.acc.kind == "sum"}
         self.block_index = ""  # the index within the block that is being written
 
     def line(self, depth: int, text: str) -> None:
@@ -153,7 +155,8 @@ class Emitter:
 
     def _init(self, acc: Accumulator, depth: int) -> None:
         start = literal(start_value(acc.kind, acc.dtype))
-        self.line(depth, f"{_C[acc.dtype]} {acc.name} = {bare(start)};")
+        lost = f", {acc.name}_lost = {bare(start)}" if acc in self.summed else ""
+        self.line(depth, f"{_C[acc.dtype]} {acc.name} = {bare(start)}{lost};")
         if acc.position:
             self.line(depth, f"int64_t {acc.position} = -1;")
 
@@ -264,6 +267,9 @@ class Emitter:
             values = f"{buffer.name} + {_grouped(poly_text(start + Poly.name(first)))}"
         tag = dtypes.TAGS[acc.dtype]
         folded = f"jg_block_{acc.kind}_{tag}({values}, {last} - {first})"
+        if acc in self.summed:
+            self.line(depth, f"JG_ADD({acc.name}, {acc.name}_lost, {folded});")
+            return
         if acc.kind in ("max", "min"):  # whose macros name their operands more than once
             self.line(depth, f"const {_C[acc.dtype]} {acc.name}_block = {folded};")
             folded = f"{acc.name}_block"
@@ -286,6 +292,10 @@ class Emitter:
         for part in parts:
             kept.update((t.name, t.dtype) for t in part if isinstance(t, Many))
         return dict(sorted(kept.items()))
+
+
+def _folds(body: Iterable[Any]) -> list[Accumulate]:
+    return [f for s in walk(body) if isinstance(s, Blocks) for f in s.folds]
 
 
 def _names_in(part: Sequence[Any], folds: Sequence[Any]) -> set[str]:
@@ -327,8 +337,6 @@ def _atoms(s: Any) -> Iterable[Atom]:
 
 
 def _count_uses(body: Sequence[Any]) -> dict[str, int]:
-    from jitgraph.cgen.ir import walk
-
     uses: dict[str, int] = {}
 
     def count(name: str, n: int = 1) -> None:
@@ -384,8 +392,6 @@ def parameter(b: Buffer) -> str:
 
 def writes(kernel: Kernel) -> set[str]:
     """Names of the buffers the kernel stores to."""
-    from jitgraph.cgen.ir import walk
-
     return {s.buffer.name for s in walk(kernel.body) if isinstance(s, (Store, AccumulateAt))}
 
 
@@ -516,3 +522,21 @@ def _wrapped(head: str, parameters: Sequence[str], width: int = 100) -> list[str
     if not parameters:
         line += "void)"
     return [*lines, line]
+
+
+def broken(line: str, width: int = 100) -> list[str]:
+    """A statement on lines of at most `width`, the later ones aligned to its first bracket.
+
+    It is broken between operands of that bracket; comments and texts are left as they are.
+    """
+    start = line.replace("{", "(").find("(") + 1
+    if len(line) <= width or start == 0 or '"' in line or line.lstrip().startswith("/"):
+        return [line]
+    level, found = 0, 0
+    for k, c in enumerate(line[: width + 1]):
+        level += (c in "({[") - (c in ")}]")
+        if c == " " and level == 1 and (line[k - 1] == "," or line[k - 2 : k] in ("||", "&&")):
+            found = k
+    if found <= start:
+        return [line]
+    return [line[:found], *broken(" " * start + line[found + 1 :], width)]

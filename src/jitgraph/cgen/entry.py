@@ -14,6 +14,7 @@ from jitgraph.cgen.arena import bytes_of, shared_places
 from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import (
     Emitter,
+    broken,
     emit_kernel,
     fold_bands,
     literal,
@@ -38,6 +39,7 @@ from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
 from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, many_text
+from jitgraph.cgen.products import product_call
 from jitgraph.cgen.ranges import stream_condition, streamed, trampoline
 from jitgraph.cgen.segment import Segment
 from jitgraph.ops.shape import ShapeI
@@ -59,6 +61,8 @@ class Declaration:
 class EntryEmitter:
     """Writes the function `segment_<number>` and the kernels it calls."""
 
+    often = False  # whether what is written is run in every step of a loop
+
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
@@ -72,7 +76,8 @@ class EntryEmitter:
         self.loops: dict[int, LoopEmitter | ChoiceEmitter] = {}
 
     def out(self, text: str, depth: int | None = None) -> None:
-        self.lines.append("    " * (self.depth if depth is None else depth) + text if text else "")
+        line = "    " * (self.depth if depth is None else depth) + text if text else ""
+        self.lines.extend(broken(line))
 
     def declare(self, name: str, text: str) -> None:
         """A line that is left out if nothing after it uses `name`."""
@@ -286,29 +291,9 @@ class EntryEmitter:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
-        buffers = self.segment.buffers
-        a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
-        t = dtypes.TAGS[c.dtype]
-        pa, pb = self._pointer(a), self._pointer(b)
-        ranks = (len(a.dims), len(b.dims))
-        ta, tb = int(item.transpose_a), int(item.transpose_b)
-        self.headers.add("jg_blas.h")
-        if ranks == (2, 2):
-            self.headers |= {"jg_gemm.h", "jg_pool.h"}
-            m, k = _pair(a, ta)
-            n = poly_text(b.dims[0 if tb else 1])
-            self.out(f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, 1, {pa}, {pb}, 0, {c.name});")
-        elif ranks == (2, 1):
-            m, k = _pair(a, ta)
-            self._gemv(f"{t}(host, {ta}, {m}, {k}, {pa}, {pb}, {c.name});")
-        elif ranks == (1, 2):
-            k, n = _pair(b, tb)
-            self._gemv(f"{t}(host, {1 - tb}, {n}, {k}, {pb}, {pa}, {c.name});")
-        else:
-            self.out(f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});")
-
-    def _gemv(self, call: str) -> None:
-        self.out(f"jg_gemv_{call}")
+        text, headers = product_call(item, self.segment.buffers, self._pointer, self.often)
+        self.headers |= headers
+        self.out(text)
 
     def _routine(self, item: Routine) -> None:
         self.headers.add(item.header)
@@ -476,6 +461,7 @@ class EntryEmitter:
             "steps": f"{left} < 0",
             "rows": f"{left} < {right}",
             "some": f"{left} <= 0",
+            "nonzero": f"{left} == 0",
         }[check.kind]
         self.out(f"if ({condition}) {{")
         self.out(f"    info[1] = {number}, info[2] = {left}, info[3] = {right};")
@@ -526,6 +512,8 @@ class EntryEmitter:
 class BodyEmitter(EntryEmitter):
     """Writes the body of a loop into the function of the segment around it."""
 
+    often = True
+
     def __init__(self, outer: EntryEmitter, segment: Segment):
         super().__init__(segment, outer.number)
         self.outer = outer
@@ -538,11 +526,6 @@ class BodyEmitter(EntryEmitter):
         self.later: list[Symbol] = []  # lengths and scalars that change with the step
         self.position = 0
         self.kernels()
-
-    def _gemv(self, call: str) -> None:
-        """A step may be so short that calling the library takes most of its time."""
-        self.headers.add("jg_gemv.h")
-        self.out(f"jg_small_gemv_{call}")
 
     def _in_place(self, kernel: Kernel) -> bool:
         """Numbers without loops: the compiler keeps what a step hands on in registers."""
@@ -620,11 +603,6 @@ class BodyEmitter(EntryEmitter):
     def _vector_length(self, k: int) -> str:
         assert self.segment.scope is not None
         return poly_text(self.segment.scope.slot_dims[k][0])
-
-
-def _pair(b: Buffer, transposed: int) -> tuple[str, str]:
-    rows, cols = map(poly_text, b.dims)
-    return (cols, rows) if transposed else (rows, cols)
 
 
 def _product(dims: Iterable[Poly]) -> Poly:

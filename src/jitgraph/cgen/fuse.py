@@ -104,7 +104,7 @@ class Cluster:
 
 @dataclass(eq=False)
 class Product:
-    """A matrix product by BLAS: out = op(a) · op(b)."""
+    """A matrix product by BLAS: out = op(a) · op(b), scaled and added to as a Gemm says."""
 
     node: Apply
     a: Variable
@@ -221,7 +221,8 @@ def materialised(
     for node in order:
         op = node.op
         if isinstance(op, Dot):
-            result.update(v.owner.inputs[0] for v in node.inputs if _is_transpose(v) and v.owner)
+            operands = node.inputs[:2]
+            result.update(v.owner.inputs[0] for v in operands if _is_transpose(v) and v.owner)
         if (routine := routine_of(node)) is not None:
             result.update(node.inputs[k] for k in routine_inputs(routine[1]))
             stored = set(node.outputs)
@@ -258,7 +259,9 @@ def _needs_memory(node: Apply, v: Variable) -> bool:
         return v is node.inputs[0]
     if isinstance(node.op, GATHERS):
         return v is node.inputs[1] or isinstance(getattr(v.owner, "op", None), (Reduce, Dot))
-    if isinstance(node.op, Dot):
+    if isinstance(node.op, Dot):  # factors that are constants stand in the text of the call
+        if v in node.inputs[2:]:
+            return v.type.ndim > 0 or not isinstance(v, Constant)
         return not _is_transpose(v)
     return v.owner is not None and isinstance(v.owner.op, MakeVector)
 

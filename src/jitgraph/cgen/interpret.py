@@ -219,7 +219,14 @@ def _multiply(
 
     a = operand(item.a, item.transpose_a)
     b = operand(item.b, item.transpose_b)
-    memory[segment.buffers[item.node.outputs[0]].name][...] = np.dot(a, b).ravel()
+    rest = [
+        np.asarray(v.data)
+        if isinstance(v, Constant) and v not in segment.buffers
+        else operand(v, False)
+        for v in item.node.inputs[2:]
+    ]
+    (product,) = item.node.op.evaluate(a, b, *rest)
+    memory[segment.buffers[item.node.outputs[0]].name][...] = product.ravel()
 
 
 def interpret(plan: Plan, values: Sequence[Array]) -> list[Array]:

@@ -73,7 +73,7 @@ class Check:
     node: Apply
     what: str
     # or "index": 0 <= left < right; "count", "steps": left >= 0; "some": left > 0;
-    # "rows": left >= right
+    # "nonzero": left != 0; "rows": left >= right
     kind: str = "equal"
 
 
@@ -316,6 +316,7 @@ class Lengths:
                 "steps": left >= 0,
                 "count": left >= 0,
                 "some": left > 0,
+                "nonzero": left != 0,
                 "index": isinstance(right, int) and 0 <= left < right,
             }[kind]
             if decided:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import poly_text, signature
+from jitgraph.cgen.emit import broken, poly_text, signature
 from jitgraph.cgen.fuse import VECTOR_FUNCTION, cost_of
 from jitgraph.cgen.ir import Buffer, Call, Comment, For, Kernel, Let, Load, Poly, Store, top_loop
 
@@ -76,13 +76,13 @@ def trampoline(kernel: Kernel, results: tuple[Buffer, ...]) -> str:
     struct = f"struct {kernel.name}_args"
     fields = "".join(f"    {d};\n" for d in [*declared, *(["int stream"] if results else [])])
     args = "".join(f", k->{n}" for n in names)
-    whole = f"{kernel.name}(begin, end{args});"
+    whole = "\n".join(broken(f"    {kernel.name}(begin, end{args});"))
     return (
         f"\n{struct} {{\n{fields}}};\n"
         f"\nstatic void {kernel.name}_range(void *arg, int64_t begin, int64_t end)\n{{\n"
         f"    const {struct} *k = arg;\n"
         + (_by_blocks(kernel, names, results) if results else "")
-        + f"    {whole}\n}}\n"
+        + f"{whole}\n}}\n"
     )
 
 
@@ -96,12 +96,13 @@ def _by_blocks(kernel: Kernel, names: list[str], results: tuple[Buffer, ...]) ->
         f"            jg_stream(k->{b.name} + i, {b.name}, (stop - i) * sizeof *{b.name});\n"
         for b in results
     ]
+    call = "\n".join(broken(f"            {kernel.name}(i, stop{args});"))
     return (
         "    if (k->stream) {\n"
         + "".join(blocks)
         + "        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {\n"
         "            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);\n"
-        f"            {kernel.name}(i, stop{args});\n"
+        f"{call}\n"
         + "".join(stores)
         + "        }\n        jg_stream_end();\n        return;\n    }\n"
     )

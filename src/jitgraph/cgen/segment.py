@@ -42,7 +42,7 @@ from jitgraph.ops.branch import Branch
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor
 from jitgraph.ops.join import Join
-from jitgraph.ops.linalg import Dot
+from jitgraph.ops.linalg import Dot, Gemm
 from jitgraph.ops.reduce import ArgReduce, Reduce
 from jitgraph.ops.scan import Body, Scan
 from jitgraph.ops.shape import DimShuffle, MakeVector, Shape, ShapeI, dimshuffle
@@ -147,17 +147,21 @@ class Segment:
                     self.scratch.append(buffer)
 
     def _write_in_place(self) -> None:
-        """An array that is read only to be written to in a part needs no copy for that."""
+        """An array that is read only to be written to in a part needs no copy for that, nor does
+        one to which a product of matrices is added."""
         uses = Counter(v for node in self.nodes for v in node.inputs)
         uses.update(self.outputs)
         for node in reversed(self.nodes):
-            if not isinstance(node.op, IncSubtensor):
+            changed = isinstance(node.op, IncSubtensor)
+            added = isinstance(node.op, Gemm) and len(node.inputs) == 5
+            if not changed and not (added and min(v.type.ndim for v in node.inputs[:2]) == 2):
                 continue
-            x, out = node.inputs[0], node.outputs[0]
+            x, out = node.inputs[0 if changed else 4], node.outputs[0]
             mine = self.buffers.get(x)
             if mine is not None and mine.kind == "scratch" and uses[x] == 1:
                 self.buffers[x] = self.buffers[out]
-                self.written_in_place.add(node)
+                if changed:
+                    self.written_in_place.add(node)
 
     # -- roots --
     def _place_roots(self, memory: set[Variable]) -> None:
@@ -345,7 +349,7 @@ class Segment:
 
     def _product(self, node: Apply) -> Product:
         flags, operands = [], []
-        for v in node.inputs:
+        for v in node.inputs[:2]:
             transposed = (
                 v not in self.buffers and v.owner is not None and isinstance(v.owner.op, DimShuffle)
             )
@@ -407,8 +411,9 @@ class Segment:
         readers: dict[Variable, list[tuple[int, int, bool]]] = {}
         for number, item in enumerate(self.items):
             if isinstance(item, Product):
-                for v in (item.a, item.b):
-                    readers.setdefault(v, []).append((number, 0, False))
+                for v in (item.a, item.b, *item.node.inputs[2:]):
+                    if v in self.buffers:
+                        readers.setdefault(v, []).append((number, 0, False))
             elif isinstance(item, LabelCheck):
                 readers.setdefault(item.labels, []).append((number, 0, False))
             elif isinstance(item, (Routine, Choice)):

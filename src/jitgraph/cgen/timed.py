@@ -67,7 +67,7 @@ class TimedEmitter(EntryEmitter):
         if isinstance(item, Cluster):
             moved = traffic(self.segment.kernels[number])
         elif isinstance(item, Product):
-            moved = self._buffers([item.a, item.b, item.node.outputs[0]])
+            moved = self._buffers([item.a, item.b, *item.node.inputs[4:], item.node.outputs[0]])
         elif isinstance(item, Routine):
             moved = self._buffers([*item.node.inputs, *item.node.outputs])
         elif isinstance(item, LabelCheck):

@@ -8,7 +8,7 @@ from jitgraph.callable import Function
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Root, Routine, Stage
 from jitgraph.cgen.lengths import Length, Symbol
 from jitgraph.cgen.segment import Segment
-from jitgraph.graph import Apply, TensorType, Variable, format_origin
+from jitgraph.graph import Apply, Constant, TensorType, Variable, format_origin
 from jitgraph.inspect import CommandError
 from jitgraph.ops.scan import Scan
 from jitgraph.ops.shape import ShapeI
@@ -121,14 +121,29 @@ def _length_source(segment: Segment, symbol: Symbol) -> str:
     return str(symbol.variable)
 
 
+def _scaled(segment: Segment, item: Product, product: str) -> str:
+    """The product with the factors and the array of a Gemm."""
+    rest = item.node.inputs[2:]
+    if not rest:
+        return product
+    names = [
+        f"{v.data:g}" if isinstance(v, Constant) and not v.type.ndim else segment.buffers[v].name
+        for v in rest
+    ]
+    op = item.node.op
+    text = f"{'-' if op.minus else ''}{names[0]} {product}"
+    return f"{text} {'-' if op.less else '+'} {names[1]} {names[2]}" if names[1:] else text
+
+
 def _item(segment: Segment, number: int) -> dict[str, Any]:
     item = segment.items[number]
     if isinstance(item, Product):
         a, b, out = (segment.buffers[v].name for v in (item.a, item.b, item.node.outputs[0]))
         marks = ("ᵀ" if item.transpose_a else "", "ᵀ" if item.transpose_b else "")
+        product = _scaled(segment, item, f"{a}{marks[0]} · {b}{marks[1]}")
         return {
             "kind": "product",
-            "computes": f"{out} = {a}{marks[0]} · {b}{marks[1]}",
+            "computes": f"{out} = {product}",
             "where": format_origin(item.node.origins),
             "why": ["a matrix product is left to BLAS"],
         }

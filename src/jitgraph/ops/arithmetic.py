@@ -12,7 +12,7 @@ import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.graph import Variable
-from jitgraph.op import DISCONNECTED
+from jitgraph.op import describe, here
 from jitgraph.ops import scalar as rules
 from jitgraph.ops.elementwise import FILL, Elementwise, elementwise, number_like
 from jitgraph.ops.scalar import by_dtype
@@ -316,9 +316,10 @@ invert = elementwise(
 
 
 def _switch_grad(g: Variable, c: Variable, a: Variable, b: Variable, y: Variable) -> Any:
-    # The masked branch gets an exact 0 (not 0 * nan).
+    # The masked branch gets an exact 0 (not 0 * nan). The condition gets zero, as comparisons
+    # do: the second derivative of a function of pieces exists where its pieces are linear.
     zero = np.zeros((), dtype=g.type.dtype)
-    return DISCONNECTED, switch(c, g, zero), switch(c, zero, g)
+    return None, switch(c, g, zero), switch(c, zero, g)
 
 
 switch = elementwise(
@@ -423,5 +424,8 @@ def cast(x: Any, dtype: Any) -> Variable:
     from jitgraph.ops.values import as_tensor_variable
 
     variable = as_tensor_variable(x)
-    name = dtypes.check(dtype)
+    try:
+        name = dtypes.check(dtype)
+    except TypeError as error:
+        raise TypeError(f"cast of {describe(variable)}: {error}{here()}") from None
     return variable if variable.type.dtype == name else CASTS[name](variable)

@@ -201,7 +201,7 @@ class Eigh(Op):
 
 
 class Decomposition(Op):
-    """`kind` 'svd' (U, s, Vᵀ), 'svd_values' (s), 'qr' (Q, R) or 'pinv'; without a gradient."""
+    """`kind` 'svd' (U, s, Vᵀ), 'svd_values' (s) or 'qr' (Q, R); without a gradient."""
 
     __props__ = ("kind", "full")
 
@@ -214,7 +214,7 @@ class Decomposition(Op):
 
     def make_node(self, x: Any) -> Apply:
         x = matrix(self.kind, x)
-        ranks = {"svd": (2, 1, 2), "svd_values": (1,), "qr": (2, 2), "pinv": (2,)}[self.kind]
+        ranks = {"svd": (2, 1, 2), "svd_values": (1,), "qr": (2, 2)}[self.kind]
         outs = [TensorType(x.type.dtype, (False,) * n).make_variable() for n in ranks]
         return Apply(self, [x], outs)
 
@@ -224,8 +224,6 @@ class Decomposition(Op):
             found: Any = np.linalg.svd(x, full_matrices=self.full)
         elif self.kind == "svd_values":
             found = (np.linalg.svd(x, compute_uv=False),)
-        elif self.kind == "qr":
-            found = np.linalg.qr(x, mode="complete" if self.full else "reduced")
         else:
-            found = (np.linalg.pinv(x),)
+            found = np.linalg.qr(x, mode="complete" if self.full else "reduced")
         return tuple(np.ascontiguousarray(a) for a in found)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.errors import ShapeError
+from jitgraph.errors import MethodNotDefined, ShapeError
 from jitgraph.graph import Apply, TensorType, Variable
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Op, Undefined, describe, here
-from jitgraph.ops.arithmetic import cast
+from jitgraph.ops.arithmetic import cast, eq, switch
 from jitgraph.ops.elementwise import zeros_for
 from jitgraph.ops.shape import dimshuffle, restrict_pattern
 from jitgraph.ops.values import as_tensor_variable
@@ -32,10 +32,7 @@ class _IntegerResult(Op):
 
 
 class Cumulative(Op):
-    """Running sums (`kind` 'cumsum') or products ('cumprod') along `axis`, in the dtype of x.
-
-    The gradient of cumprod divides by x, so it is nan where x is 0.
-    """
+    """Running sums (`kind` 'cumsum') or products ('cumprod') along `axis`, in the dtype of x."""
 
     __props__ = ("kind", "axis")
 
@@ -66,11 +63,26 @@ class Cumulative(Op):
             return [g]
         if x.type.dtype in dtypes.DISCRETE:
             return [zeros_for(x)]
+        return [self._product_grad(x, y, g) if self.kind == "cumprod" else self._sum_after(g)]
+
+    def _sum_after(self, terms: Any) -> Any:
+        """For each element the sum of `terms` from its place to the end of the axis."""
         back = (slice(None),) * self.axis + (slice(None, None, -1),)
-        terms: Any = g * y if self.kind == "cumprod" else g
-        total: Any = Cumulative("cumsum", self.axis)(terms[back])[back]
-        total = restrict_pattern(total, x.type.broadcastable)
-        return [total / x if self.kind == "cumprod" else total]
+        total = Cumulative("cumsum", self.axis)(terms[back])[back]
+        return restrict_pattern(total, terms.type.broadcastable)
+
+    def _product_grad(self, x: Any, y: Any, g: Any) -> Any:
+        """sum over i >= k of g[i] times the product of x[0], …, x[i] without x[k].
+
+        That product is y[i] / x[k] where x[k] is not 0. At the first 0 of the axis it is the
+        running product with this factor left out, and at any later 0 it has the first one in it.
+        """
+        one = np.ones((), x.type.dtype)
+        is_zero = eq(x, 0)
+        first = is_zero & eq(Cumulative("cumsum", self.axis)(cast(is_zero, "int64")), 1)
+        without = Cumulative("cumprod", self.axis)(switch(first, one, x))
+        at_zero = switch(first, self._sum_after(g * without), np.zeros((), x.type.dtype))
+        return switch(is_zero, at_zero, self._sum_after(g * y) / switch(is_zero, one, x))
 
 
 class Nonzero(_IntegerResult):
@@ -91,16 +103,19 @@ class Nonzero(_IntegerResult):
 
 
 class RepeatIndex(_IntegerResult):
-    """0, 1, 2, …, each as often as the vector of repeats says."""
+    """0, 1, …, n - 1, each as often as the vector of repeats says; one number is for all."""
 
-    def make_node(self, repeats: Any) -> Apply:
-        return Apply(self, [as_tensor_variable(repeats)], [INT64_VECTOR.make_variable()])
+    def make_node(self, repeats: Any, n: Any) -> Apply:
+        inputs = [as_tensor_variable(repeats), as_tensor_variable(n)]
+        return Apply(self, inputs, [INT64_VECTOR.make_variable()])
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        (repeats,) = arrays
+        repeats, n = arrays[0], int(arrays[1])
         if (repeats < 0).any():
             raise ShapeError("repeat: a number of repeats is negative")
-        return (np.repeat(np.arange(len(repeats), dtype=np.int64), repeats),)
+        if len(repeats) not in (1, n):
+            raise ShapeError(f"repeat: {len(repeats)} numbers of repeats for an axis of length {n}")
+        return (np.repeat(np.arange(n, dtype=np.int64), repeats),)
 
 
 class SearchSorted(_IntegerResult):
@@ -252,7 +267,20 @@ class Split(Op):
 
 
 class BatchedDot(Op):
-    """For each entry of the first axis, the product of matrices or vectors of that entry."""
+    """For each entry of the first axis, the product of matrices or vectors of that entry.
+
+    `left`, `right`: the matrices of the first, the second operand are given as their transposes.
+    Rewrites ask for that (rewrite/blas.py), programs do not.
+    """
+
+    __props__ = ("left", "right")
+
+    def __init__(self, left: bool = False, right: bool = False):
+        self.left, self.right = left, right
+
+    def inner_axes(self, *ranks: int) -> tuple[int, int]:
+        """The axes of the two operands that are summed over."""
+        return ranks[0] - 1 - self.left, 1 + self.right
 
     def make_node(self, a: Any, b: Any) -> Apply:
         x, y = as_tensor_variable(a), as_tensor_variable(b)
@@ -263,40 +291,51 @@ class BatchedDot(Op):
         dtype = dtypes.upcast(x.type.dtype, y.type.dtype)
         x, y = cast(x, dtype), cast(y, dtype)
         left, right = x.type.broadcastable, y.type.broadcastable
-        marks = (left[0] or right[0], *left[1:-1], *right[2:])
+        marks = (left[0] or right[0], *self._outer(left, right))
         return Apply(self, [x, y], [TensorType(dtype, marks).make_variable()])
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         x, y = arrays
         if x.shape[0] != y.shape[0]:
             raise ShapeError(f"batched_dot: batch sizes differ: {x.shape[0]} and {y.shape[0]}")
-        if x.shape[-1] != y.shape[1]:
+        inner = self.inner_axes(x.ndim, y.ndim)
+        if x.shape[inner[0]] != y.shape[inner[1]]:
             raise ShapeError(f"batched_dot: inner sizes differ: {x.shape} and {y.shape}")
         with np.errstate(all="ignore"):
             wide_x = x if x.ndim == 3 else x[:, None, :]
             wide_y = y if y.ndim == 3 else y[:, :, None]
-            product = np.matmul(wide_x, wide_y)
-        shape = (x.shape[0], *x.shape[1:-1], *y.shape[2:])
-        return (product.reshape(shape),)
+            product = np.matmul(
+                wide_x.swapaxes(1, 2) if self.left else wide_x,
+                wide_y.swapaxes(1, 2) if self.right else wide_y,
+            )
+        return (product.reshape(x.shape[0], *self._outer(x.shape, y.shape)),)
+
+    def _outer(self, x: tuple[Any, ...], y: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The entries of x and y for the axes of the result behind the first."""
+        inner = self.inner_axes(len(x), len(y))
+        both = ((x, inner[0]), (y, inner[1]))
+        return tuple(n for v, axis in both for k, n in enumerate(v) if k not in (0, axis))
 
     def c_routine(self, node: Apply) -> tuple[str, str] | None:
         x, y = node.inputs
         if x.type.dtype not in dtypes.FLOATS:
             return None
-        m = "{d:x0:1}" if x.type.ndim == 3 else "1"
-        n = "{d:x1:2}" if y.type.ndim == 3 else "1"
+        inner = self.inner_axes(x.type.ndim, y.type.ndim)[1]
+        m = f"{{d:x0:{1 + self.left}}}" if x.type.ndim == 3 else "1"
+        n = f"{{d:x1:{2 - self.right}}}" if y.type.ndim == 3 else "1"
         name = f"jg_batched_dot_{dtypes.TAGS[x.type.dtype]}"
-        return "jg_batched.h", (
-            f"{name}(host, {{d:x0:0}}, {m}, {n}, {{d:x1:1}}, {{x0}}, {{x1}}, {{z0}})"
-        )
+        lengths = f"{self.left:d}, {self.right:d}, {{d:x0:0}}, {m}, {n}, {{d:x1:{inner}}}"
+        return "jg_batched.h", f"{name}(host, {lengths}, {{x0}}, {{x1}}, {{z0}})"
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
         left, right = (tuple(s) for s in shapes)
-        return [(left[0], *left[1:-1], *right[2:])]
+        return [(left[0], *self._outer(left, right))]
 
     def grad(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
     ) -> list[Gradient]:
+        if self.left or self.right:
+            raise MethodNotDefined("grad", type(self), "gradients are taken before rewriting")
         (x, y), (g,) = inputs, grads
         if isinstance(g, (Disconnected, Undefined)):
             return [g, g]

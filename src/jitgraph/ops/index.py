@@ -357,15 +357,29 @@ class AdvancedIncSubtensor(_Indexing):
 
 def take_index(x: Variable, key: Any) -> Variable:
     """`x[key]` for every kind of key NumPy knows."""
-    view, pattern, indices, advanced = _parse(x, key)
-    if not pattern and view is not x:
-        return view
-    # A whole view is a node, too: set_subtensor(x[:], y) looks for it.
-    op = AdvancedSubtensor(pattern) if advanced else Subtensor(pattern)
-    return op(view, *indices)
+    full = _expanded(x, key)
+    new_axes = any(k is None for k in full)
+    if not any(_is_array(k) for k in full):
+        pattern, indices = _pattern([k for k in full if k is not None])
+        if new_axes and not pattern:
+            return dimshuffle(x, _order_after(full))
+        # A whole view is a node, too: set_subtensor(x[:], y) looks for it.
+        part = Subtensor(pattern)(x, *indices)
+        return dimshuffle(part, _order_after(full)) if new_axes else part
+    # A new axis between index arrays decides where their axes go, so it comes first.
+    view, full = _insert_new_axes(x, full)
+    pattern, indices = _pattern(full)
+    part = AdvancedSubtensor(pattern)(view, *indices)
+    part.tag.new_axes = new_axes
+    return part
 
 
-def _parse(x: Variable, key: Any) -> tuple[Variable, Pattern, list[Any], bool]:
+def _is_array(k: Any) -> bool:
+    return isinstance(k, Variable) and bool(k.type.ndim or k.type.dtype == "bool")
+
+
+def _expanded(x: Variable, key: Any) -> tuple[Any, ...]:
+    """The key with one entry for each axis: variables, ints, slices, and None for new axes."""
     key = key if isinstance(key, tuple) else (key,)
     key = tuple(_normalised(k) for k in key)
     if sum(k is Ellipsis for k in key) > 1:
@@ -376,27 +390,45 @@ def _parse(x: Variable, key: Any) -> tuple[Variable, Pattern, list[Any], bool]:
     fill = (slice(None),) * (x.type.ndim - consumed)
     if any(k is Ellipsis for k in key):
         at = next(i for i, k in enumerate(key) if k is Ellipsis)
-        key = key[:at] + fill + key[at + 1 :]
-    x, key = _insert_new_axes(x, key)
+        return key[:at] + fill + key[at + 1 :]
+    return key + fill
+
+
+def _pattern(key: Sequence[Any]) -> tuple[Pattern, list[Any]]:
+    """The pattern of a key without None, and the inputs it stands for."""
+    key = list(key)
     while key and isinstance(key[-1], slice) and key[-1] == slice(None):
-        key = key[:-1]
+        key.pop()
     pattern: list[str] = []
     indices: list[Any] = []
-    advanced = False
     for k in key:
         if isinstance(k, slice):
             parts = {"b": k.start, "e": k.stop, "t": k.step}
             given = {n: v for n, v in parts.items() if v is not None}
+            if k.step is not None and known_int(_index_scalar(k.step)) == 0:
+                raise ValueError(f"slice step cannot be zero{here()}")
             pattern.append("s" + "".join(given))
             indices.extend(_index_scalar(v) for v in given.values())
-        elif isinstance(k, Variable) and (k.type.ndim or k.type.dtype == "bool"):
-            advanced = True
+        elif _is_array(k):
             pattern.append("a")
             indices.append(k)
         else:
             pattern.append("i")
             indices.append(_index_scalar(k))
-    return x, tuple(pattern), indices, advanced
+    return tuple(pattern), indices
+
+
+def _order_after(key: Sequence[Any]) -> list[int | str]:
+    """The axes of x[key], where the key without its None gives the axes that remain."""
+    order: list[int | str] = []
+    axis = 0
+    for k in key:
+        if k is None:
+            order.append("x")
+        elif isinstance(k, slice):
+            order.append(axis)
+            axis += 1
+    return order
 
 
 def _normalised(k: Any) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.errors import ShapeError
+from jitgraph.errors import NotScalarConstantError, ShapeError
 from jitgraph.graph import Apply, TensorType, Variable
 from jitgraph.op import Disconnected, Gradient, Op, Undefined, describe, here
-from jitgraph.ops.arithmetic import cast
+from jitgraph.ops.arithmetic import cast, eq
 from jitgraph.ops.elementwise import zeros_for
 from jitgraph.ops.shape import MakeVector, ShapeI, dimshuffle, restrict_pattern
 from jitgraph.ops.values import as_tensor_variable, scalar_value
@@ -81,19 +81,40 @@ class Join(Op):
 
 
 def join(axis: Any, *tensors: Any) -> Variable:
-    """Concatenate `tensors` along `axis` (an int, or a variable whose value is known).
+    """Concatenate `tensors` along `axis`, an int or an integer scalar.
 
     A single tensor is returned itself. Raises TypeError if the numbers of axes differ,
-    ValueError for an axis that does not exist or, at run time, lengths that differ.
+    ValueError for an axis that does not exist (IndexError if it is known at run time only) or,
+    at run time, lengths that differ.
     """
     parts = [as_tensor_variable(t) for t in tensors]
-    number = int(scalar_value(axis)) if not isinstance(axis, int) else axis
     if not parts:
         raise ValueError(f"nothing to join{here()}")
     ndim = parts[0].type.ndim
+    try:
+        number = int(scalar_value(axis)) if not isinstance(axis, int) else axis
+    except NotScalarConstantError:
+        return _join_along_unknown(axis, parts)
     if ndim and not -ndim <= number < ndim:
         raise ValueError(f"join: axis {number} does not exist in {ndim} axes{here()}")
     return parts[0] if len(parts) == 1 else Join(number % ndim if ndim else 0)(*parts)
+
+
+def _join_along_unknown(axis: Variable, parts: Sequence[Variable]) -> Variable:
+    """The parts joined along an axis that only the call knows; only this join is computed."""
+    from jitgraph.ops.ifelse import IfElse
+
+    ndim = parts[0].type.ndim
+    joined = [join(k, *parts) for k in range(ndim)]
+    if len(parts) == 1 or ndim == 1:
+        return joined[0]
+    plain = [restrict_pattern(j, (False,) * ndim) for j in joined]
+    # Indexing turns a negative axis into its number, and refuses one that does not exist.
+    number = as_tensor_variable(np.arange(ndim))[axis]  # type: ignore[index]
+    result = plain[-1]
+    for k in reversed(range(ndim - 1)):
+        result = IfElse(1)(eq(number, np.int64(k)), plain[k], result)
+    return result
 
 
 def concatenate(tensor_list: Any, axis: Any = 0) -> Variable:

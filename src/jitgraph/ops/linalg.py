@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.errors import ShapeError
+from jitgraph.errors import MethodNotDefined, ShapeError
 from jitgraph.graph import Apply, Constant, TensorType, Variable
 from jitgraph.op import Disconnected, Gradient, Op, Undefined, describe, here
 from jitgraph.ops.arithmetic import cast
@@ -68,6 +68,50 @@ class Dot(Op):
             restrict_pattern(gx, x.type.broadcastable),
             restrict_pattern(gy, y.type.broadcastable),
         ]
+
+
+class Gemm(Dot):
+    """alpha a . b, or alpha a . b + beta d, with numbers alpha and beta: one call of BLAS.
+
+    Rewrites make it of products whose sums have to be stored (rewrite/blas.py); programs do not.
+    Inputs: a, b, alpha [, beta, d]; all have the dtype of the result, and d has its shape.
+    `minus`: the product is taken away; `less`: d is.
+    """
+
+    name = "gemm"
+    __props__ = ("minus", "less")
+
+    def __init__(self, minus: bool = False, less: bool = False):
+        self.minus, self.less = minus, less
+
+    def __str__(self) -> str:
+        return "Gemm"
+
+    def make_node(self, a: Any, b: Any, *rest: Any) -> Apply:
+        product = Dot().make_node(a, b)
+        out = product.outputs[0].type
+        others = [as_tensor_variable(v) for v in rest]
+        number = TensorType(out.dtype, ())
+        if [v.type for v in others] not in ([number], [number, number, out]):
+            raise TypeError(f"gemm takes a, b, alpha or a, b, alpha, beta, d of one dtype{here()}")
+        return Apply(self, [*product.inputs, *others], [out.make_variable()])
+
+    def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        a, b, alpha, *added = arrays
+        (product,) = super().evaluate(a, b)
+        with np.errstate(all="ignore"):
+            total = -(alpha * product) if self.minus else alpha * product
+            if added:
+                beta, d = added
+                if d.shape != total.shape:
+                    raise ShapeError(f"gemm: shapes differ: {total.shape} and {d.shape}")
+                total = total - beta * d if self.less else total + beta * d
+        return (np.asarray(total, dtype=product.dtype),)
+
+    def grad(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], grads: Sequence[Gradient]
+    ) -> list[Gradient]:
+        raise MethodNotDefined("grad", type(self), "gemm: gradients are taken before rewriting")
 
 
 def _check_inner(x: Variable, y: Variable) -> None:

@@ -7,6 +7,7 @@ form a = +-2^q +- 2^r", Winter Simulation Conference 2000. A state is a row of s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -169,7 +170,7 @@ class mrg_uniform(Op):
         if any(n is not None and n < 0 for n in lengths):
             raise ValueError(f"size has the negative length {min(filter(None, lengths))}{here()}")
         if None not in lengths:
-            _limited([n for n in lengths if n is not None], here())
+            element_count([n for n in lengths if n is not None], here())
         outputs = [states.type.make_variable(), self.output_type.make_variable()]
         return Apply(self, [states, vector], outputs)
 
@@ -183,7 +184,7 @@ class mrg_uniform(Op):
             raise ValueError(f"size {shape} has a negative length")
         if not len(states) or states.shape[1] != 6:
             raise ValueError(f"states must have rows of 6 numbers, got the shape {states.shape}")
-        after, drawn = draw_with_numpy(states, _limited(shape), self.dtype)
+        after, drawn = draw_with_numpy(states, element_count(shape), self.dtype)
         return after, drawn.reshape(shape)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]] | None:
@@ -207,14 +208,13 @@ class mrg_uniform(Op):
         return [[False, False], [False, False]]
 
 
-def _limited(lengths: Iterable[int], where: str = "") -> int:
+def element_count(lengths: Iterable[int], where: str = "") -> int:
     """The number of elements; ValueError beyond what one draw may have."""
-    total = 1
-    for n in lengths:
-        total *= n
+    entries = tuple(lengths)
+    total = math.prod(entries)
     if total > MOST:
         raise ValueError(
-            f"size {tuple(lengths)} has {total:,} elements; one draw has 2**31 - 1 at most{where}"
+            f"size {entries} has {total:,} elements; one draw has 2**31 - 1 at most{where}"
         )
     return total
 

@@ -12,7 +12,7 @@ from jitgraph.errors import ShapeError
 from jitgraph.graph import Apply, TensorType, Variable
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Op, Undefined, describe, here
 from jitgraph.ops import scalar as rules
-from jitgraph.ops.arithmetic import abs_, cast, eq, isinf, lt, maximum, neg, switch
+from jitgraph.ops.arithmetic import abs_, cast, eq, ge, isinf, maximum, neg, switch
 from jitgraph.ops.elementwise import elementwise, zeros_for
 from jitgraph.ops.math import exp, log, logaddexp
 from jitgraph.ops.reduce import normalise_axes, reduce_of, sum_of
@@ -66,7 +66,8 @@ def _ultra_fast_sigmoid_grad(g: Variable, x: Variable, y: Variable) -> Variable:
         _SLOPE / 4, dtype=x.type.dtype if x.type.dtype in dtypes.FLOATS else "float64"
     )
     zero = np.zeros((), dtype=g.type.dtype)
-    return g * switch(lt(a, _KNEE), curve, switch(lt(a, _FLAT), line, zero))
+    # In this order: nan is below nothing, and takes the curve, where it stays nan.
+    return g * switch(ge(a, _FLAT), zero, switch(ge(a, _KNEE), line, curve))
 
 
 ultra_fast_sigmoid = elementwise(
@@ -160,7 +161,7 @@ class LogSumExp(Op):
 
     def expand(self, x: Variable) -> Variable:
         """max + log(sum(exp(x - max))); an infinite maximum is not subtracted (inf - inf = nan)."""
-        top = reduce_of("max", x, self.axes, keepdims=True)
+        top = reduce_of("max", x, self.axes, keepdims=True, identity=True)
         safe = switch(isinf(top), np.zeros((), x.type.dtype), top)
         total = reduce_of("sum", exp(x - safe), self.axes)
         kept = [i for i in range(x.type.ndim) if i not in self.axes]
@@ -211,7 +212,7 @@ class Softmax(_RowOp):
         return [y * (g - sum_of(g * y, (1,), keepdims=True))]
 
     def expand(self, x: Variable) -> Variable:
-        e = exp(x - reduce_of("max", x, 1, keepdims=True))
+        e = exp(x - reduce_of("max", x, 1, keepdims=True, identity=True))
         return e / reduce_of("sum", e, 1, keepdims=True)
 
 
@@ -238,7 +239,7 @@ class LogSoftmax(_RowOp):
         return [g - sum_of(g, (1,), keepdims=True) * exp(y)]
 
     def expand(self, x: Variable) -> Variable:
-        shifted = x - reduce_of("max", x, 1, keepdims=True)
+        shifted = x - reduce_of("max", x, 1, keepdims=True, identity=True)
         return shifted - log(reduce_of("sum", exp(shifted), 1, keepdims=True))
 
 
@@ -326,7 +327,7 @@ class LogSoftmaxPick(Op):
         return [dimshuffle(g, 0, "x") * (hit - Softmax()(x)), DISCONNECTED]
 
     def expand(self, x: Variable, labels: Variable) -> Variable:
-        top = reduce_of("max", x, 1)
+        top = reduce_of("max", x, 1, identity=True)
         total = reduce_of("sum", exp(x - dimshuffle(top, 0, "x")), 1)
         return (Pick()(x, labels) - top) - log(total)
 

@@ -8,6 +8,7 @@ significant first), and the position, the number of words used so far.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -181,6 +182,10 @@ class PhiloxDraw(Op):
     def ndim(self) -> int:
         return len(self.out[1])
 
+    @property
+    def name(self) -> str:
+        return self.kind
+
     def __str__(self) -> str:
         return f"PhiloxDraw{{{self.kind}}}"
 
@@ -261,4 +266,75 @@ scaled_word = elementwise(
     doc="floor(a b / 2**64): a word a as an integer below b.",
 )
 
-__all__ = ["POSITION", "STATE_WORDS", "PhiloxDraw", "bit_generator", "scaled_word"]
+# -- counts ----------------------------------------------------------------------------
+
+LARGEST_MEAN = 1e9  # of a Poisson distribution: JG_POISSON_LARGEST of csrc/jg_poisson.h
+
+
+def _from_zero(u: float, mean: float) -> int:
+    p, k = math.exp(-mean), 0
+    u -= p
+    while u >= 0 and (k < mean or p >= 2.0**-64):
+        k += 1
+        p *= mean / k
+        u -= p
+    return k
+
+
+def _from_mode(u: float, mean: float) -> int:
+    m = math.floor(mean)
+    d, z = mean - m, 1.0 / (m * m)
+    stirling = (1 / 12 + z * (-1 / 360 + z * (1 / 1260 + z * (-1 / 1680 + z / 1188)))) / m
+    p = math.exp(m * math.log1p(d / m) - d - stirling) / math.sqrt(2 * math.pi * m)
+    above, below, high, low = p, p, m, m
+    u -= p
+    if u < 0:
+        return m
+    while True:
+        high += 1
+        above *= mean / high
+        u -= above
+        if u < 0:
+            return high
+        below *= low / mean
+        low -= 1
+        u -= below
+        if u < 0:
+            return low
+        if above < 2.0**-64 and below < 2.0**-64:
+            return high
+
+
+def _poisson_count(u: float, mean: float) -> int:
+    if not 0 < mean <= LARGEST_MEAN:
+        return 0
+    return _from_zero(u, mean) if mean < 16 else _from_mode(u, mean)
+
+
+def _poisson_counts(u: Array, mean: Array) -> Array:
+    pairs = np.broadcast(u, mean)
+    found = np.array([_poisson_count(float(a), float(b)) for a, b in pairs], dtype=np.int64)
+    return found.reshape(pairs.shape)
+
+
+poisson_count = elementwise(
+    "poisson_count",
+    arity=2,
+    rule=lambda *operands: (("float64", "float64"), "int64"),
+    numpy=_poisson_counts,
+    c="jg_poisson_f64({0}, {1})",
+    header="jg_poisson.h",
+    grad=None,
+    no_grad="it is an integer",
+    doc="A count with the Poisson distribution of a mean, from a uniform number of [0, 1).",
+)
+
+__all__ = [
+    "LARGEST_MEAN",
+    "POSITION",
+    "STATE_WORDS",
+    "PhiloxDraw",
+    "bit_generator",
+    "poisson_count",
+    "scaled_word",
+]

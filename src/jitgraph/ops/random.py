@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -382,6 +383,8 @@ class RandomFunction(Op):
             raise ValueError(f"size {wanted} has not the declared length {self.size_ndim}")
         if any(n < 0 for n in wanted):
             raise ValueError(f"size {wanted} has a negative length")
+        if math.prod(wanted) > sys.maxsize // 8:  # NumPy's errors for it differ, and name nothing
+            raise MemoryError(f"{self.distribution}: no room for a draw of the size {wanted}")
         for shape in batches:
             fits = all(n in (1, w) for n, w in zip(shape[::-1], wanted[::-1], strict=False))
             if len(shape) > len(wanted) or not fits:

@@ -122,6 +122,7 @@ class _Routine:
 
     `parameters`: the dtype of each; a draw has `out` dtype. `call`: the arguments between those
     of the state before and after. `refusal`: what is wrong where C refuses a parameter.
+    `distribution`: that of which it is a form, if it has another name.
     """
 
     name: str
@@ -129,9 +130,11 @@ class _Routine:
     out: str
     call: str
     refusal: str
+    distribution: str = ""
 
 
 _TWO = "{x2}, {n:x2}, {x3}, {n:x3}"
+_WEIGHTS = "{x2}, {n:x2}, {x3}"
 _ROUTINES = {
     "uniform": _Routine(
         "uniform", ("float64", "float64"), "float64", _TWO, "high - low must be finite"
@@ -156,13 +159,22 @@ _ROUTINES = {
     "random_integers": _Routine(
         "integers", ("int64", "int64"), "int64", _TWO, "high must not be below low"
     ),
-    # Of the positions in a vector of weights: choice(a, p=weights) is a[position].
+    # Of the positions in a vector of weights, whose sum is 1 but for a tolerance: choice(a, p=p)
+    # is a[position].
     "choice": _Routine(
         "weighted",
-        ("float64",),
+        ("float64", "float64"),
         "int64",
-        "{x2}, {n:x2}",
+        _WEIGHTS,
         "p must be probabilities that sum to 1",
+    ),
+    "choice without replacement": _Routine(
+        "distinct",
+        ("float64", "float64"),
+        "int64",
+        _WEIGHTS,
+        "p must be probabilities that sum to 1, no fewer of them above 0 than are drawn",
+        "choice",
     ),
     "permutation": _Routine(
         "permutation", ("int64",), "int64", "{d:z1:LAST}", "n must not be negative"
@@ -177,12 +189,17 @@ _ROUTINES = {
 }
 
 
+# By how much a sum of probabilities may differ from 1, by their dtype: sqrt(eps), as in NumPy.
+_TOLERANCES = {dtype: float(np.sqrt(np.finfo(dtype).eps)) for dtype in ("float64", "float32")}
+
+
 class MersenneDraw(Op):
     """(state uint32[628], size, *parameters) -> (the state after the draw, the draw).
 
     A draw has `ndim` axes, those of the size and those that the distribution adds. Parameters
     have the dtypes of the table above, and are 0-d or have the shape of the size (multinomial:
-    pvals with one more axis, or a vector; choice: p, a vector; permutation: n, 0-d).
+    pvals with one more axis, or a vector; choice: p, a vector, and by how much its sum may differ
+    from 1, 0-d; permutation: n, 0-d).
     """
 
     __props__ = ("distribution", "ndim")
@@ -194,11 +211,12 @@ class MersenneDraw(Op):
             raise ValueError(f"{distribution} has no draw from an array{here()}")
         self.distribution, self.ndim = distribution, ndim
         self.routine = _ROUTINES[distribution]
-        self.size_ndim = ndim - DISTRIBUTIONS[distribution].added
+        self.rule = DISTRIBUTIONS[self.name]
+        self.size_ndim = ndim - self.rule.added
 
     @property
     def name(self) -> str:
-        return self.distribution
+        return self.routine.distribution or self.distribution
 
     def __str__(self) -> str:
         return f"MersenneDraw{{{self.distribution}}}"
@@ -223,13 +241,15 @@ class MersenneDraw(Op):
         array, size, *parameters = arrays
         state = state_of_array(array)
         shape = tuple(int(n) for n in size)
-        if self.distribution == "choice":
-            (p,) = parameters
-            parameters = [np.asarray(len(p)), np.asarray(True), p]
+        if self.name == "choice":
+            p, tolerance = parameters
+            if tolerance > _TOLERANCES["float64"]:
+                p = p.astype(np.float32)  # as it was: that is what NumPy goes by
+            parameters = [np.asarray(len(p)), np.asarray(self.distribution == "choice"), p]
         try:
-            drawn = DISTRIBUTIONS[self.distribution].draw(state, shape, *parameters)
+            drawn = self.rule.draw(state, shape, *parameters)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{self.distribution}: {error}") from None
+            raise ValueError(f"{self.name}: {error}") from None
         return array_of_state(state), np.asarray(drawn, dtype=self.routine.out)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]] | None:
@@ -277,7 +297,7 @@ def array_draw(
     `origins`: the user's lines that errors of the draw shall name.
 
     None for an application that has no array form: another distribution, integers given as
-    floats, choice without replacement and with weights.
+    floats.
     """
     if op.distribution not in _ROUTINES:
         return None
@@ -305,9 +325,9 @@ def array_draw(
 def _given(op: RandomFunction, parameters: list[Any]) -> list[Any] | None:
     """The parameters in the dtypes of the routine; None where one would have to be checked."""
     if op.distribution == "choice":
-        a, replace, *weights = parameters
+        a, replace, *_ = parameters
         exact = a.type.dtype in dtypes.INTEGERS and a.type.dtype != "uint64"
-        known = isinstance(replace, Constant) and (bool(replace.data) or not weights)
+        known = isinstance(replace, Constant)
         return parameters if known and (exact or a.type.ndim) else None
     result = []
     for p, dtype in zip(parameters, _ROUTINES[op.distribution].parameters, strict=True):
@@ -354,12 +374,14 @@ def _choice(
     size = shape_vector(list(lengths))
     count = ShapeI(0)(a) if a.type.ndim else cast(a, "int64")
     if weights:
+        tolerance = _TOLERANCES.get(weights[0].type.dtype, _TOLERANCES["float64"])
         p = cast(weights[0], "float64")
         from jitgraph.ops.extra import Assert
 
         same = Assert("choice: a and p must have the same size")
-        after, index = MersenneDraw("choice", op.ndim)(
-            state, size, p if not a.type.ndim and known_int(a) is None else same(p, _eq(p, count))
+        form = "choice" if replace.data else "choice without replacement"
+        after, index = MersenneDraw(form, op.ndim)(
+            state, size, same(p, _eq(p, count)), constant(np.float64(tolerance))
         )
     elif bool(replace.data):
         low, high = constant(np.int64(0)), count - constant(np.int64(1))

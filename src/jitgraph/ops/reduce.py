@@ -30,7 +30,8 @@ REDUCTIONS = ("sum", "prod", "max", "min", "all", "any")
 def normalise_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
     """`axis` (None, int, list or tuple, negatives allowed) as sorted axis numbers.
 
-    Raises ValueError for an axis that does not exist, TypeError for anything but ints.
+    Raises ValueError for an axis that does not exist or appears twice, TypeError for anything
+    but ints.
     """
     if axis is None:
         return tuple(range(ndim))
@@ -45,6 +46,8 @@ def normalise_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
             raise TypeError(f"{name}: axis must be an int or a list of ints, got {a!r}{here()}")
         if not -ndim <= a < ndim:
             raise ValueError(f"{name}: axis {a} does not exist in an array of {ndim} axes{here()}")
+        if int(a) % ndim in result:
+            raise ValueError(f"{name}: axis {a} appears twice{here()}")
         result.add(int(a) % ndim)
     return tuple(sorted(result))
 
@@ -54,12 +57,18 @@ def kept_shape(shape: Sequence[Any], axes: Sequence[int]) -> tuple[Any, ...]:
 
 
 class Reduce(Op):
-    """`kind` over `axes`; sum and prod accumulate in `acc_dtype` and return `dtype`."""
+    """`kind` over `axes`; sum and prod accumulate in `acc_dtype` and return `dtype`.
 
-    __props__ = ("kind", "axes", "acc_dtype", "dtype")
+    max and min of an empty axis are a ValueError; with `identity` (floats only) they are -inf and
+    inf, as a shift by the maximum within a stable form of a sum of exponentials needs it.
+    """
 
-    def __init__(self, kind: str, axes: Sequence[int], acc_dtype: str, dtype: str):
-        self.kind, self.axes = kind, tuple(axes)
+    __props__ = ("kind", "axes", "acc_dtype", "dtype", "identity")
+
+    def __init__(
+        self, kind: str, axes: Sequence[int], acc_dtype: str, dtype: str, identity: bool = False
+    ):
+        self.kind, self.axes, self.identity = kind, tuple(axes), identity
         self.acc_dtype, self.dtype = dtypes.check(acc_dtype), dtypes.check(dtype)
 
     @property
@@ -73,6 +82,15 @@ class Reduce(Op):
     def axis(self) -> tuple[int, ...]:
         return self.axes
 
+    @property
+    def needs_elements(self) -> bool:
+        """Whether an empty axis is an error."""
+        return self.kind in ("max", "min") and not self.identity
+
+    def along(self, axes: Sequence[int]) -> Reduce:
+        """The same reduction over other axes."""
+        return Reduce(self.kind, axes, self.acc_dtype, self.dtype, self.identity)
+
     def make_node(self, x: Any) -> Apply:
         x = as_tensor_variable(x)
         pattern = kept_shape(x.type.broadcastable, self.axes)
@@ -80,7 +98,7 @@ class Reduce(Op):
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         (x,) = arrays
-        if self.kind in ("max", "min") and any(x.shape[a] == 0 for a in self.axes):
+        if self.needs_elements and any(x.shape[a] == 0 for a in self.axes):
             raise ValueError(
                 f"{self.kind}: zero-size array has no {self.kind}imum along an empty axis"
             )
@@ -88,7 +106,11 @@ class Reduce(Op):
             return (x.astype(self.dtype),)
         function = getattr(np, self.kind)
         with np.errstate(all="ignore"):
-            kwargs = {"dtype": self.acc_dtype} if self.kind in ("sum", "prod") else {}
+            kwargs: dict[str, Any] = {}
+            if self.kind in ("sum", "prod"):
+                kwargs["dtype"] = self.acc_dtype
+            elif self.identity:
+                kwargs["initial"] = -np.inf if self.kind == "max" else np.inf
             return (np.asarray(function(x, axis=self.axes, **kwargs)).astype(self.dtype),)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -177,9 +199,16 @@ class ArgReduce(Op):
 
 
 def _wide_enough(acc: str, source: str, name: str, what: str) -> str:
+    """`acc`, which holds all values of `source` or is a float dtype for discrete ones."""
     acc = dtypes.check(acc)
-    if source in dtypes.FLOATS and acc in dtypes.DISCRETE:
-        raise TypeError(f"{name}: {what}={acc} would lose the fractions of {source}{here()}")
+    if source in dtypes.DISCRETE and acc in dtypes.FLOATS:
+        return acc
+    if dtypes.upcast(source, acc) != acc:
+        lost = "fractions" if acc in dtypes.DISCRETE and source in dtypes.FLOATS else "precision"
+        raise TypeError(
+            f"{name}: {what}={acc} would lose the {lost} of {source}; "
+            f"if that is meant, cast the operand or the result{here()}"
+        )
     return acc
 
 
@@ -190,8 +219,12 @@ def reduce_of(
     keepdims: bool = False,
     dtype: Any = None,
     acc_dtype: Any = None,
+    identity: bool = False,
 ) -> Variable:
-    """`kind` ('sum', 'prod', 'max', 'min', 'all', 'any', 'argmax', 'argmin') of `x` over axes."""
+    """`kind` ('sum', 'prod', 'max', 'min', 'all', 'any', 'argmax', 'argmin') of `x` over axes.
+
+    `identity`: see `Reduce`.
+    """
     x = as_tensor_variable(x)
     if isinstance(axis, Variable) and getattr(axis, "data", None) is None:
         raise TypeError(f"{kind}: axis must be known, got {describe(axis)}{here()}")
@@ -203,7 +236,7 @@ def reduce_of(
         if kind in ("all", "any"):
             x = cast(x, "bool")
         acc, out = _reduction_dtypes(kind, x.type.dtype, dtype, acc_dtype)
-        op = Reduce(kind, axes, acc, out)
+        op = Reduce(kind, axes, acc, out, identity)
     result = op(x)
     if keepdims:
         kept = iter(range(result.type.ndim))

@@ -256,11 +256,20 @@ def shapes_of(
     variables: Sequence[Variable], known: dict[Variable, tuple[Any, ...]]
 ) -> list[tuple[Any, ...]] | None:
     """Shapes as ints and graph scalars, from those of the leaves; None if one is not known."""
+    found = all_shapes(variables, known)
+    result = [found.get(v) for v in variables]
+    return None if None in result else result  # type: ignore[return-value]
+
+
+def all_shapes(
+    variables: Sequence[Variable], known: dict[Variable, tuple[Any, ...]]
+) -> dict[Variable, tuple[Any, ...]]:
+    """The shapes that are known of what `variables` are made of, as `shapes_of` gives them."""
     shapes = dict(known)
 
     def shape(v: Variable) -> tuple[Any, ...] | None:
-        if isinstance(v, Constant):
-            return tuple(int(n) for n in v.data.shape)
+        if isinstance(v, Constant) and v not in shapes:
+            shapes[v] = tuple(int(n) for n in v.data.shape)
         return shapes.get(v)
 
     for node in toposort(variables, stop=known):
@@ -271,8 +280,9 @@ def shapes_of(
         for out, result in zip(node.outputs, results, strict=True):
             fixed = out.type.broadcastable
             shapes[out] = tuple(1 if b else n for n, b in zip(result, fixed, strict=True))
-    found = [shape(v) for v in variables]
-    return None if None in found else found  # type: ignore[return-value]
+    for v in variables:
+        shape(v)
+    return shapes
 
 
 def shapes_outside(

@@ -13,7 +13,8 @@ and after the first step P_j belongs to x[-1 - j], a row of the initial value.
 What the step needs of the forward loop is read from rows: its own rows, the states before it, the
 results it kept. Values in between are kept by the forward loop too (as further maps) if they are
 at least as dear as one exp: products of matrices, functions with code of their own, reductions,
-draws, inner loops. Arithmetic and views are done again.
+draws, inner loops. Arithmetic and views are done again, and so are values whose lengths may differ
+from step to step: they could not be stacked.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.graph import Apply, TensorType, Variable, ancestors, rebuild, toposort
+from jitgraph.graph import Apply, Constant, TensorType, Variable, ancestors, rebuild, toposort
 from jitgraph.op import DISCONNECTED, Disconnected, Gradient, Undefined, here, without_test_values
 from jitgraph.ops.arithmetic import ARITH, add, cast, identity, minimum
 from jitgraph.ops.elementwise import Elementwise, zeros_for
 from jitgraph.ops.index import IncSubtensor, Subtensor
 from jitgraph.ops.join import Join
-from jitgraph.ops.scan import Body, Rows, Scan, Trace
+from jitgraph.ops.scan import Body, Rows, Scan, Trace, all_shapes
 from jitgraph.ops.shape import (
     Alloc,
     ARange,
@@ -142,6 +143,27 @@ def is_dear(v: Variable) -> bool:
     if isinstance(op, Elementwise):
         return bool(op.scalar.header) and op.scalar.header != ARITH
     return not isinstance(op, _FREE)
+
+
+def stackable(op: Scan, values: Sequence[Variable]) -> set[Variable]:
+    """Of what `values` of the body are made of, that which has one shape in all steps."""
+    same: set[Variable] = set(op.inner()[2])  # what does not depend on the step
+    known = {
+        v: tuple(1 if b else ShapeI(i)(v) for i, b in enumerate(v.type.broadcastable))
+        for v in op.body.inputs
+    }
+    same.update(n for shape in known.values() for n in shape if isinstance(n, Variable))
+    shapes = all_shapes(values, known)
+    lengths = [n for shape in shapes.values() for n in shape if isinstance(n, Variable)]
+    for node in toposort(lengths, stop=same):
+        of_row = isinstance(node.op, ShapeI) and node.inputs[0] in known
+        if of_row or all(v in same or isinstance(v, Constant) for v in node.inputs):
+            same.update(node.outputs)
+    return {
+        v
+        for v, shape in shapes.items()
+        if all(n in same or isinstance(n, (int, Constant)) for n in shape)
+    }
 
 
 def _is_float(v: Variable) -> bool:
@@ -331,7 +353,7 @@ class _Outer:
         inner, op = self.inner, self.op
         kept = self._results()
         forward = set(ancestors(inner.values, stop=op.body.inputs))
-        varying = self._varying()
+        worth_keeping = self._varying() & stackable(op, inner.values)
         extra: dict[Variable, None] = {}
         seen: set[Variable] = set()
         stack = self.expressions[::-1]
@@ -341,7 +363,7 @@ class _Outer:
                 seen.add(v)
                 continue
             seen.add(v)
-            if not op.recompute and v in forward and v in varying and is_dear(v):
+            if not op.recompute and v in forward and v in worth_keeping and is_dear(v):
                 extra[v] = None
             else:
                 stack.extend(reversed(v.owner.inputs))

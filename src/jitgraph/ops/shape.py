@@ -502,6 +502,8 @@ class ARange(Op):
         for v in inputs:
             if v.type.ndim:
                 raise TypeError(f"arange takes scalars, got {describe(v)}{here()}")
+        if isinstance(inputs[2], Constant) and not inputs[2].data:
+            raise ValueError(f"arange: the step is zero{here()}")
         return Apply(self, inputs, [TensorType(self.dtype, (False,)).make_variable()])
 
     def evaluate(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -3,8 +3,8 @@
 Each phase repeats its rules and the canonical ones until nothing changes. Stable rules come before
 those that move views and indices into expressions, because they recognise whole expressions.
 Approximations come after the stable rules, which therefore still find the exact sigmoid; composite
-ops are written out last, so that rules see them whole, and only then, for accuracy 'fast',
-functions take the form that no rule knows.
+ops are written out last, so that rules see them whole, and only then functions take the form that
+no rule knows: the fast one for accuracy 'fast', and that of BLAS for sums of matrix products.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jitgraph.graph import Variable, toposort
 from jitgraph.op import Op, without_test_values
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.rewrite import (
+    blas,
     canonical,
     index,
     scan_lengths,
@@ -49,6 +50,7 @@ SWITCHABLE: list[Rule | scan_rules.LoopRule] = [
     *MOVING,
     *special.OPT_IN,
     *scan_rules.RULES,
+    *blas.RULES,
 ]
 
 EXPANSION = RuleSet(special.EXPAND)
@@ -102,6 +104,7 @@ class Pipeline:
         self.settled: Settled = {}
         self.log = log
         self.work = Work(loop_rules, self.table, self.settled, log, exact)
+        self.blas = frozenset(r for r in blas.RULES if mode.selects(r.tags))
 
     def first_half(self, outputs: Sequence[Variable]) -> list[Variable]:
         """Up to the stable form, with work moved out of loops."""
@@ -120,12 +123,12 @@ class Pipeline:
         """Down to the form that is compiled."""
         sets = self.halves[1]
         if not self._learn(outputs):
-            return self._apply(outputs, sets)
+            return blas.blas_form(self._apply(outputs, sets), self.blas, self.log)
         from jitgraph.rewrite import scan
 
         current = scan.late(self._apply(outputs, sets[:1]), self.work, self.second_half)
         self._learn(current)
-        return self._apply(current, sets)
+        return blas.blas_form(self._apply(current, sets), self.blas, self.log)
 
     def _stable_form(self, outputs: Sequence[Variable]) -> list[Variable]:
         return self._apply(outputs, self.halves[0])

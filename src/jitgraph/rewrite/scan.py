@@ -135,7 +135,6 @@ def before_gradient(
     work = Work({STABLE}, table, {}, [], RuleSet(()))
 
     def normalise(values: Sequence[Variable]) -> list[Variable]:
-        # The values may be traces themselves: of loops inside.
-        return Rewriter((stable,), table).run(reveal(values, work, normalise))
+        return Rewriter((stable,), table, keep=frozenset(keep)).run(values)
 
     return reveal(outputs, work, normalise, keep)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from jitgraph.graph import Apply, Constant, Variable
+from jitgraph.graph import Apply, Constant, Variable, made_for
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, IncSubtensor, Subtensor
 from jitgraph.ops.linalg import Dot
@@ -172,8 +172,9 @@ class Lift:
             self._made[i] if moves else self.outside[i]
             for i, moves in zip(v.owner.inputs, flags, strict=True)
         ]
-        new = _MAKERS[type(v.owner.op)](v.owner, inputs, flags)
-        return restrict_pattern(new, (False, *v.type.broadcastable))
+        with made_for(v.owner.origins):
+            new = _MAKERS[type(v.owner.op)](v.owner, inputs, flags)
+            return restrict_pattern(new, (False, *v.type.broadcastable))
 
 
 # -- one op at a time ------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ class Lift:
 
 
 def _elementwise(node: Apply, inputs: list[Variable], flags: list[bool]) -> Variable:
-    return node.op.make_node(*inputs).outputs[0]
+    return node.op(*inputs)  # type: ignore[no-any-return]
 
 
 def _dimshuffle(node: Apply, inputs: list[Variable], flags: list[bool]) -> Variable:
@@ -190,7 +191,7 @@ def _dimshuffle(node: Apply, inputs: list[Variable], flags: list[bool]) -> Varia
 
 def _reduce(node: Apply, inputs: list[Variable], flags: list[bool]) -> Variable:
     op = node.op
-    return Reduce(op.kind, [a + 1 for a in op.axes], op.acc_dtype, op.dtype)(inputs[0])
+    return op.along([a + 1 for a in op.axes])(inputs[0])
 
 
 def _log_sum_exp(node: Apply, inputs: list[Variable], flags: list[bool]) -> Variable:

@@ -8,47 +8,40 @@ loop also gives g, or rather the one value p of the body (the pre-activation) of
 elementwise function, and g is applied outside to the trace of p.
 
 This holds because row s of the trace of y is y in step s, and because views and functions of single
-elements can be exchanged.
+elements can be exchanged. Where y is itself a row of something that goes back to a sigmoid, before
+the loop or in another one, the loop gives its logarithm, which `scan_reach` then takes further.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from jitgraph.graph import Apply, Variable, ancestors, toposort
+from jitgraph.ops.arithmetic import identity
 from jitgraph.ops.elementwise import Elementwise
-from jitgraph.ops.index import AdvancedSubtensor, Subtensor
-from jitgraph.ops.nnet import Pick
+from jitgraph.ops.index import Subtensor
 from jitgraph.ops.scan import Scan
-from jitgraph.ops.shape import DimShuffle, Rebroadcast, Reshape, dimshuffle, known_int
+from jitgraph.ops.shape import DimShuffle, Reshape, dimshuffle
 from jitgraph.ops.values import constant
 from jitgraph.rewrite.pattern import uniform_value
-from jitgraph.rewrite.scan_loop import Kept, Loop, State, Sweep, Work, cuts_at, like
+from jitgraph.rewrite.scan_loop import Kept, Loop, State, Sweep, Work, like
+from jitgraph.rewrite.scan_reach import (
+    Around,
+    Normalise,
+    Reading,
+    bring_out,
+    followed,
+    has_loops,
+    is_logarithm,
+    leads_to_stable,
+    part_read,
+    same,
+    with_functions,
+)
 from jitgraph.rewrite.scan_rules import STABLE
 
-# Views of which the first operand is the data.
-_VIEWS = (DimShuffle, Reshape, Rebroadcast, Subtensor, AdvancedSubtensor, Pick)
-_LOGARITHMS = ("log", "log1p")
-
-Normalise = Callable[[list[Variable]], list[Variable]]
-
-
-@dataclass(eq=False)
-class Reading:
-    """A logarithm of a trace: the scan, which output, the steps on the way (nearest first)."""
-
-    top: Variable
-    output: Variable
-    path: list[Apply]
-
-    @property
-    def views(self) -> list[Apply]:
-        return [node for node in self.path if isinstance(node.op, _VIEWS)]
-
-    @property
-    def functions(self) -> list[Apply]:
-        return [node for node in self.path if not isinstance(node.op, _VIEWS)]
+_MOST_LOOPS = 50  # that a logarithm is moved through
 
 
 def reveal(
@@ -56,125 +49,109 @@ def reveal(
 ) -> list[Variable]:
     """`outputs` with logarithms of traces in stable form, where there is one.
 
-    `normalise` applies the stable rules to values of a body. Variables in `keep` are leaves. A
-    graph in which there is nothing to do is returned as it is.
+    `normalise` applies the stable rules. Variables in `keep` are leaves. A graph in which there is
+    nothing to do is returned as it is.
     """
-    sweep = Sweep(outputs, work, keep)
-    if not sweep.scans:
-        return list(outputs)
+    around, current = Around(normalise, frozenset(keep)), list(outputs)
+    for _ in range(_MOST_LOOPS):
+        before = current
+        current = _reveal_once(bring_out(current, work, around), work, around)
+        if same(before, current):
+            break
+    return current
+
+
+def _reveal_once(outputs: list[Variable], work: Work, around: Around) -> list[Variable]:
+    sweep = Sweep(outputs, work, around.keep)
     readings: dict[Apply, list[Reading]] = {}
-    for node in sweep.order:
-        if getattr(node.op, "scalar_name", "") in _LOGARITHMS:
-            reading = _follow(node, keep)
-            if reading is not None and reading.output.owner is not None:
-                readings.setdefault(reading.output.owner, []).append(reading)
-    if not readings:
-        return list(outputs)
+    for node in sweep.order if sweep.scans else ():
+        if is_logarithm(node):
+            reading = followed(node, around)
+            maker = reading.end.owner
+            if maker is not None and isinstance(maker.op, Scan) and reading.end not in around.keep:
+                readings.setdefault(maker, []).append(reading)
 
     def visit(node: Apply, inputs: list[Variable], sweep: Sweep) -> dict[Variable, Variable] | None:
-        if node not in readings:
+        loop, inside = Loop.of(node, inputs, sweep.used), around.inside(node)
+        values = loop.values()
+        if has_loops(node):
+            loop.set_values(_reveal_once(values, work, inside))
+        found = node in readings and _reveal_in(loop, readings[node], sweep, inside)
+        if not found and same(values, loop.values()):
             return None
-        return _reveal_in(node, inputs, readings[node], sweep, normalise)
+        new = loop.build()
+        return {v: v if v in sweep.keep else new.get(v, v) for v in node.outputs}
 
     return sweep.run(visit)
 
 
-def _follow(top: Apply, keep: Collection[Variable]) -> Reading | None:
-    """From a logarithm down to the output of a loop that it is taken of."""
-    path = [top]
-    v = top.inputs[0]
-    while v not in keep and v.owner is not None:
-        node = v.owner
-        if isinstance(node.op, Scan):
-            return Reading(top.outputs[0], v, path[::-1])
-        if isinstance(node.op, _VIEWS):
-            v = node.inputs[0]
-        elif isinstance(node.op, Elementwise):
-            moving = [w for w in node.inputs if uniform_value(w) is None]
-            if len(moving) != 1:
-                return None
-            v = moving[0]
-            if v.type.broadcastable != node.outputs[0].type.broadcastable:
-                return None  # stretched by a constant
-        else:
-            return None
-        path.append(node)
-    return None
-
-
-def _reveal_in(
-    node: Apply,
-    inputs: list[Variable],
-    readings: list[Reading],
-    sweep: Sweep,
-    normalise: Normalise,
-) -> dict[Variable, Variable] | None:
-    loop = Loop.of(node, inputs, sweep.used)
+def _reveal_in(loop: Loop, readings: list[Reading], sweep: Sweep, around: Around) -> bool:
+    """Whether one of the readings is to be made from something else that the loop gives."""
     values = loop.values()
-    loop.set_values(normalise(values))
+    loop.set_values(around.normalise(values))
     known = set(ancestors(loop.values()))
     found = False
     for reading in readings:
-        part = _part_read(reading, loop)
+        part = part_read(reading.end, reading.path[0], loop)
         if part is None:
             continue
-        form = _stable_form(reading, part.value, normalise)
+        form = _stable_form(reading, part.value, around.normalise)
         if form is not None:
-            _promise(reading, part, form, known, loop, sweep)
-            found = True
-    if not found:
-        return None
-    sweep.work.fired(STABLE)
-    new = loop.build()
-    return {v: v if v in sweep.keep else new.get(v, v) for v in node.outputs}
-
-
-def _part_read(reading: Reading, loop: Loop) -> Kept | None:
-    """The part of the loop whose rows are read, all of them rows of steps that were done."""
-    for part in loop.kept:
-        if reading.output in part.old_traces:
-            first = reading.path[0]
-            cut = isinstance(first.op, Subtensor) and any(cuts_at(first, n) for n in loop.old_steps)
-            return part if cut or loop.condition is None else None
-        if isinstance(part, State) and reading.output in part.old_finals:
-            enough = (known_int(loop.n_steps) or 0) >= part.depth and loop.condition is None
-            return part if enough and part.trace.keep is None else None
-    return None
+            _promise(reading, part, form, _base(form, known), loop, sweep)
+        elif leads_to_stable(part.value, reading.functions, around):
+            form = _viewed(part.value, partial(with_functions, reading.functions))
+            _promise(reading, part, form, None, loop, sweep)
+        found |= form is not None
+    if found:
+        sweep.work.fired(STABLE)
+    else:
+        loop.set_values(values)
+    return found
 
 
 def _stable_form(reading: Reading, value: Variable, normalise: Normalise) -> Variable | None:
     """What the stable rules make of the functions applied to `value`, if that needs it no more."""
+    needed = True
+
+    def form_of(v: Variable) -> Variable:
+        nonlocal needed
+        (form,) = normalise([with_functions(reading.functions, v)])
+        needed = v in ancestors([form])
+        return form
+
+    form = _viewed(value, form_of)
+    return None if needed else form
+
+
+def _viewed(value: Variable, change: Callable[[Variable], Variable]) -> Variable:
+    """The views that `value` is of something, of what `change` makes of that."""
     views: list[Apply] = []
-    while value.owner is not None and isinstance(value.owner.op, (DimShuffle, Subtensor, Reshape)):
-        views.append(value.owner)
+    while value.owner is not None and (
+        isinstance(value.owner.op, (DimShuffle, Subtensor, Reshape)) or value.owner.op is identity
+    ):
+        if value.owner.op is not identity:
+            views.append(value.owner)
         value = value.owner.inputs[0]
-    result = value
-    for node in reading.functions:
-        result = _apply(node, result)
-    (form,) = normalise([result])
-    if value in ancestors([form]):
-        return None
+    value = change(value)
     for view in reversed(views):
-        form = view.op.make_node(form, *view.inputs[1:]).outputs[0]
-    return form
-
-
-def _apply(node: Apply, x: Variable) -> Variable:
-    """The function of `node` on x in place of what moves; numbers become single elements."""
-    operands = []
-    for v in node.inputs:
-        number = uniform_value(v)
-        operands.append(x if number is None else constant(number))
-    return node.op(*operands)  # type: ignore[no-any-return]
+        value = view.op.make_node(value, *view.inputs[1:]).outputs[0]
+    return value
 
 
 def _promise(
-    reading: Reading, part: Kept, form: Variable, known: set[Variable], loop: Loop, sweep: Sweep
+    reading: Reading,
+    part: Kept,
+    form: Variable,
+    base: Variable | None,
+    loop: Loop,
+    sweep: Sweep,
 ) -> None:
-    """Let the logarithm be made of the trace of a value that the loop gives for it."""
-    base = _base(form, known)
+    """Let the logarithm be made of the trace of a value that the loop gives for it.
+
+    That is `base`, of which `form` is an elementwise function, or else `form` itself.
+    """
     kept = _kept_for(form if base is None else base, part, loop)
-    final_rows = None if reading.output in part.old_traces else part
+    final_rows = None if reading.end in part.old_traces else part
 
     def make() -> Variable:
         x = kept.outside()

@@ -15,7 +15,7 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.graph import Apply, Constant, Variable
 from jitgraph.ops import math as m_ops
-from jitgraph.ops.arithmetic import cast, lt, maximum, minimum, sqr, switch
+from jitgraph.ops.arithmetic import cast, lt, maximum, minimum, sqr, switch, true_div
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import AdvancedSubtensor, Subtensor
 from jitgraph.ops.nnet import (
@@ -27,10 +27,12 @@ from jitgraph.ops.nnet import (
     pick,
     softmax_op,
 )
-from jitgraph.ops.reduce import Reduce
-from jitgraph.ops.shape import ARange, DimShuffle, Shape, ShapeI, dimshuffle, known_int
+from jitgraph.ops.reduce import Reduce, reduce_of
+from jitgraph.ops.shape import ARange, DimShuffle, Reshape, Shape, ShapeI, dimshuffle, known_int
+from jitgraph.rewrite import logarithms
 from jitgraph.rewrite.canonical import NEGATION
 from jitgraph.rewrite.engine import Rewriter, Rule, rule_function
+from jitgraph.rewrite.logarithms import is_shifted_by_maximum
 from jitgraph.rewrite.pattern import (
     A,
     B,
@@ -46,6 +48,7 @@ from jitgraph.rewrite.pattern import (
     law,
     match,
     operand_dtypes,
+    uniform_value,
 )
 from jitgraph.rewrite.shapes import strip_padding
 from jitgraph.rewrite.views import made_by
@@ -94,6 +97,19 @@ SIGMOID = [
         "local_1msigmoid",
         when=has_one_user(1),
     ),
+    _law("1 - (1 - sigmoid(x)) -> sigmoid(x)", 1 - (1 - sigmoid(X)), sigmoid(X), "local_1msigmoid"),
+    _law(
+        "softplus(x) - softplus(-x) -> x",
+        softplus(X) - softplus(-X),
+        X,
+        "local_softplus_difference",
+    ),
+    _law(
+        "exp(-softplus(x)) -> sigmoid(-x)",
+        exp(-softplus(X)),
+        sigmoid(-X),
+        "local_exp_neg_softplus",
+    ),
     _law(
         "exp(x) / (1 + exp(x)) -> sigmoid(x)",
         exp(X) / (1 + exp(X)),
@@ -102,6 +118,18 @@ SIGMOID = [
     ),
     _law("1 / (1 + exp(-x)) -> sigmoid(x)", 1 / (1 + exp(-X)), sigmoid(X), "local_inv_1_plus_exp"),
     _law("inv(1 + exp(-x)) -> sigmoid(x)", inv(1 + exp(-X)), sigmoid(X), "local_inv_1_plus_exp"),
+    _law(
+        "(1 + exp(-x)) ** -1 -> sigmoid(x)",
+        (1 + exp(-X)) ** -1,
+        sigmoid(X),
+        "local_inv_1_plus_exp",
+    ),
+    _law(
+        "(1 + exp(x)) ** -1 -> sigmoid(-x)",
+        (1 + exp(X)) ** -1,
+        sigmoid(-X),
+        "local_inv_1_plus_exp",
+    ),
     _law("1 / (1 + exp(x)) -> sigmoid(-x)", 1 / (1 + exp(X)), sigmoid(-X), "local_inv_1_plus_exp"),
     _law("inv(1 + exp(x)) -> sigmoid(-x)", inv(1 + exp(X)), sigmoid(-X), "local_inv_1_plus_exp"),
     _law(
@@ -149,6 +177,8 @@ EXP_LOG = [
         logaddexp(A, B),
         "local_log_add",
     ),
+    _law("1 / exp(x) -> exp(-x)", 1 / exp(X), exp(-X), "local_inv_exp"),
+    _law("inv(exp(x)) -> exp(-x)", inv(exp(X)), exp(-X), "local_inv_exp"),
     _law("log(exp(x)) -> x", log(exp(X)), X, "local_log_exp"),
     _law("exp(a) - 1 -> expm1(a)", exp(A) - 1, expm1(A), "local_expm1"),
     _law("exp(a) + -1 -> expm1(a)", exp(A) + -1, expm1(A), "local_expm1"),
@@ -286,7 +316,7 @@ def log_sum_exp(node: Apply, rewriter: Rewriter) -> Variable | None:
     if reduction is None or reduction.op.kind != "sum" or not reduction.op.axes:
         return None
     x = _operand_of_exp(reduction.inputs[0], rewriter)
-    if x is None or _is_shifted_by_maximum(x) or s.type.dtype not in dtypes.FLOATS:
+    if x is None or is_shifted_by_maximum(x) or s.type.dtype not in dtypes.FLOATS:
         return None
     if operand_dtypes(node)[0] != reduction.op.dtype:
         return None
@@ -294,44 +324,92 @@ def log_sum_exp(node: Apply, rewriter: Rewriter) -> Variable | None:
     return result if view is None else dimshuffle(result, view.op.new_order)
 
 
-def _is_shifted_by_maximum(x: Variable) -> bool:
-    """Whether x is z - max(z) (or that maximum where it is finite): stable as it stands."""
-    node = x.owner
-    if node is None or getattr(node.op, "scalar_name", None) != "sub":
-        return False
-    z, top = node.inputs
-    if top.owner is not None and getattr(top.owner.op, "scalar_name", None) == "switch":
-        top = top.owner.inputs[2]
-    view = made_by(top, DimShuffle)
-    reduction = made_by(view.inputs[0] if view is not None else top, Reduce)
-    return reduction is not None and reduction.op.kind == "max" and reduction.inputs[0] is z
-
-
 @rule_function(
-    "exp(x) / sum(exp(x), axis=1, keepdims) -> softmax(x)",
+    "exp(x) / sum(exp(x), axis, keepdims) -> softmax(x)",
     "true_div",
+    "mul",
     tags=(*STABLE, "softmax_simplifier", "local_softmax_simplifier"),
 )
 def softmax_of_quotient(node: Apply, rewriter: Rewriter) -> Variable | None:
-    """Of matrices. x = z - max(z, axis=1) gives softmax(z), which subtracts it itself."""
+    """exp(x) divided by, or times the reciprocal of, its sum; either may be seen through a view.
+
+    x = z - max(z) gives softmax(z), which subtracts it itself.
+    """
     top, bottom = node.inputs
-    view = made_by(bottom, DimShuffle)
-    if view is None or view.op.new_order != (0, "x"):
+    if node.op.scalar_name == "mul":
+        below = _reciprocal_of(bottom)
+        top, below = (top, below) if below is not None else (bottom, _reciprocal_of(top))
+        if below is None:
+            return None
+        bottom = below
+    moved = made_by(top, DimShuffle)
+    e = top if moved is None else moved.inputs[0]
+    x = _operand_of_exp(e, rewriter)
+    if x is None or x.type.dtype not in dtypes.FLOATS:
         return None
-    total = made_by(view.inputs[0], Reduce)
-    if total is None or total.op.kind != "sum" or total.op.axes != (1,):
+    order = tuple(range(x.type.ndim)) if moved is None else moved.op.new_order
+    axes = _axes_of_sum(bottom, e, order)
+    if not axes or e.type.dtype != node.outputs[0].type.dtype:
         return None
-    if total.inputs[0] is not top or total.op.dtype != top.type.dtype:
+    soft = _softmax_over(x, axes)
+    if soft is None:
         return None
-    x = _operand_of_exp(top, rewriter)
-    if x is None or x.type.ndim != 2 or x.type.dtype not in dtypes.FLOATS:
+    return soft if moved is None else dimshuffle(soft, order)
+
+
+def _reciprocal_of(v: Variable) -> Variable | None:
+    """w where v is 1 / w, or a view of that (then the view of w)."""
+    view = made_by(v, DimShuffle)
+    node = v.owner if view is None else view.inputs[0].owner
+    name = getattr(node.op, "scalar_name", "") if node is not None else ""
+    if node is None or name not in ("inv", "true_div"):
         return None
-    return softmax_op(_unshifted(x))
+    if name == "true_div" and uniform_value(node.inputs[0]) != 1:
+        return None
+    below = node.inputs[-1]
+    return below if view is None else dimshuffle(below, view.op.new_order)
+
+
+def _axes_of_sum(v: Variable, e: Variable, order: Sequence[Any]) -> tuple[int, ...]:
+    """The axes of `e` over which `v` is its sum, laid out like `dimshuffle(e, order)`; else ()."""
+    view = (
+        v.owner if v.owner is not None and isinstance(v.owner.op, (DimShuffle, Reshape)) else None
+    )
+    total = made_by(v if view is None else view.inputs[0], Reduce)
+    if total is None or total.op.kind != "sum" or total.inputs[0] is not e:
+        return ()
+    axes: tuple[int, ...] = total.op.axes
+    if total.op.dtype != e.type.dtype:
+        return ()
+    kept = [i for i in range(e.type.ndim) if i not in axes]
+    if view is None:
+        fits = not kept and v.type.ndim == len(order)
+    elif isinstance(view.op, DimShuffle):
+        fits = view.op.new_order == tuple("x" if o in axes else kept.index(o) for o in order)
+    else:  # a vector of sums, made a column or a row
+        marks = tuple(o in axes for o in order)
+        fits = len(kept) == 1 and v.type.broadcastable == marks
+    return axes if fits else ()
+
+
+def _softmax_over(x: Variable, axes: tuple[int, ...]) -> Variable | None:
+    """softmax over `axes`: the op where one row or column view is enough, else written out."""
+    ndim = x.type.ndim
+    if ndim == 1:
+        return dimshuffle(softmax_op(_unshifted(dimshuffle(x, "x", 0))), 1)
+    if ndim == 2 and axes == (1,):
+        return softmax_op(_unshifted(x))
+    if ndim == 2 and axes == (0,):
+        return dimshuffle(softmax_op(dimshuffle(x, 1, 0)), 1, 0)
+    if is_shifted_by_maximum(x):
+        return None
+    e = m_ops.exp(x - reduce_of("max", x, list(axes), keepdims=True, identity=True))
+    return true_div(e, reduce_of("sum", e, list(axes), keepdims=True))
 
 
 def _unshifted(x: Variable) -> Variable:
     """z where x is z - max(z, axis=1, keepdims), else x."""
-    if not _is_shifted_by_maximum(x) or x.owner is None:
+    if not is_shifted_by_maximum(x) or x.owner is None:
         return x
     view = made_by(x.owner.inputs[1], DimShuffle)
     if view is None or view.op.new_order != (0, "x"):
@@ -481,7 +559,10 @@ RULES: list[Rule] = [
     *ERROR_FUNCTION,
     log_erfc,
     *MASKS,
+    *logarithms.RULES,  # last: rules above know the special cases
 ]
 
-# What `grad` needs beside them: minus signs that these rules leave behind meet and vanish.
-BEFORE_GRADIENT: list[Rule] = [*RULES, *(r for r in NEGATION if r.name == "-(-x) -> x")]
+# What `grad` needs beside them: minus signs that these rules leave behind meet and vanish, and
+# those written as a factor are seen.
+_SIGNS = ("-(-x) -> x", "x * -1 -> -x")
+BEFORE_GRADIENT: list[Rule] = [*RULES, *(r for r in NEGATION if r.name in _SIGNS)]

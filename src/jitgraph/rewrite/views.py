@@ -212,7 +212,7 @@ def reduce_single(node: Apply, _rewriter: Rewriter) -> Variable | None:
 def _reduce_others(op: Reduce, x: Variable, single: Sequence[int]) -> Variable:
     kept = [i for i in range(x.type.ndim) if i not in single]
     axes = [kept.index(a) for a in op.axes if a not in single]
-    return Reduce(op.kind, axes, op.acc_dtype, op.dtype)(dimshuffle(x, kept))
+    return op.along(axes)(dimshuffle(x, kept))
 
 
 RULES: list[Rule] = [

@@ -54,9 +54,11 @@ class _Pool:
     def take(self, size: int) -> mmap.mmap:
         """A block of at least `size` bytes. Raises MemoryError."""
         with self.lock:
-            for k, block in enumerate(self.blocks):
-                if size <= len(block) <= size * SLACK:
-                    self.bytes -= len(block)
+            # No name for a block that is not taken: it would keep it alive when all are given back.
+            sizes = [len(block) for block in self.blocks]
+            for k, n in enumerate(sizes):
+                if size <= n <= size * SLACK:
+                    self.bytes -= n
                     return self.blocks.pop(k)
         try:
             return _fresh(size)

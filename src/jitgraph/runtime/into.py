@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jitgraph.runtime.program import CompiledStep, Program
+from jitgraph import dtypes
+from jitgraph.runtime.program import OK, CompiledStep, Program, Workspace
 
 
 def given_outputs(out: Any, returns: Any, n: int) -> list[np.ndarray | None]:
@@ -38,28 +39,65 @@ def given_outputs(out: Any, returns: Any, n: int) -> list[np.ndarray | None]:
 def check_outputs(arrays: Sequence[np.ndarray | None], types: Sequence[Any]) -> None:
     """Raise for an array that cannot hold its output, before anything is computed.
 
-    TypeError for another dtype or number of axes, ValueError for one that must not be written to
-    or that overlaps another.
+    TypeError for another dtype or number of axes, ValueError for one that must not be written to,
+    that overlaps another or whose elements share memory with each other.
     """
-    given = [a for a in arrays if a is not None]
     for k, (a, type_) in enumerate(zip(arrays, types, strict=True)):
         if a is None:
             continue
-        if a.dtype != np.dtype(type_.dtype) or a.ndim != type_.ndim:
+        if a.dtype != dtypes.NUMPY[type_.dtype] or a.ndim != type_.ndim:
             raise TypeError(
                 f"out: output {k} is {type_.dtype} with {type_.ndim} axes, "
                 f"the array is {a.dtype} with {a.ndim}"
             )
         if not a.flags.writeable:
             raise ValueError(f"out: the array for output {k} is read-only")
+        if overlaps_itself(a):
+            raise ValueError(f"out: elements of the array for output {k} share memory")
+    given = [a for a in arrays if a is not None]
     for k, a in enumerate(given):
-        if any(np.may_share_memory(a, b) for b in given[:k]):
+        if k and any(np.may_share_memory(a, b) for b in given[:k]):
             raise ValueError("out: two of the arrays share memory")
+
+
+def overlaps_itself(a: np.ndarray) -> bool:
+    """Whether two elements may lie on the same bytes.
+
+    They do not where each stride leads past all that the axes with smaller ones reach, which is so
+    for every view that slices, transposes or reshapes an array.
+    """
+    if a.flags.c_contiguous:
+        return False
+    reach = a.itemsize
+    for stride, n in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
+        if stride < reach:
+            return a.size > 0
+        reach += stride * (n - 1)
+    return False
 
 
 def is_plain(a: np.ndarray) -> bool:
     """Whether compiled code can store into `a` as it does into its own arrays."""
     return type(a) is np.ndarray and a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative
+
+
+def stored_directly(step: CompiledStep, args: tuple[Any, ...], z: Any) -> bool:
+    """Have `step` compute its only result in `z`; False if that takes more than calling it.
+
+    It does where `z` is not a plain array of the result's dtype and shape apart from all arguments,
+    where one of these is not as the code reads it, and where a check fails.
+    """
+    dtype, ndim = step.types[0]
+    if type(z) is not np.ndarray or z.dtype is not dtype or z.ndim != ndim or not z.flags.carray:
+        return False
+    for a in args:
+        if type(a) is not np.ndarray or np.may_share_memory(a, z):
+            return False
+    outs = (z,)
+    work = step.free.pop() if step.free else Workspace(step.lengths)
+    status = step.entry(step.segment, step.host, id(args), id(outs), work.pointer, work.info)
+    step.free.append(work)
+    return bool(status == OK)
 
 
 def run_into(
@@ -99,10 +137,11 @@ def _store(
         for k, (a, (_, shape)) in enumerate(zip(arrays, shapes, strict=True)):
             if a is not None:
                 _same_shape(k, a, shape)
-        missing = iter(step.fresh([s for a, s in zip(arrays, shapes, strict=True) if a is None]))
-        return tuple([next(missing) if a is None else a for a in arrays])
+        pairs = zip(arrays, shapes, strict=True)
+        return tuple([step.new(k, *s) if a is None else a for k, (a, s) in enumerate(pairs)])
 
-    return step.run_with(args, outputs)
+    whole: Any = None if any(a is None for a in arrays) else tuple(arrays)
+    return step.run_with(args, outputs, whole)
 
 
 def _same_shape(k: int, a: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -35,6 +35,20 @@ class CheckFailed(Exception):
         self.segment, self.number, self.left, self.right = segment, number, left, right
 
 
+class NoRoom(MemoryError):
+    """There is no memory for an array, the program's number `slot`; in `what` it is "{}"."""
+
+    def __init__(self, slot: int, what: str, shape: tuple[int, ...], dtype: np.dtype):
+        size = math.prod(shape) * dtype.itemsize
+        self.text = f"no room for {what}, shape {shape}, dtype {dtype}: {size:,} bytes"
+        self.slot = slot
+        super().__init__(self.text.replace("{}", "an array"))
+
+    def named(self, name: str) -> MemoryError:
+        """The same error for those who have a name for the array."""
+        return MemoryError(self.text.replace("{}", name))
+
+
 class Workspace:
     """Scratch memory and the exchange array of one call; calls at the same time have their own."""
 
@@ -92,7 +106,9 @@ class CompiledStep:
                 outs = tuple([empty(shape, dtype) for dtype, shape in last])
             status = entry(segment, host, id(args), id(outs), work.pointer, work.info)
             if status:
-                outs = retry(args, work, status)
+                made = [outs]
+                del outs
+                outs = retry(args, work, status, made)
             free.append(work)
             return outs
 
@@ -101,28 +117,51 @@ class CompiledStep:
     def _guess(self, last: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
         """Results of the shapes of the last call; empty ones if there is no room for those now."""
         try:
-            return tuple([_allocate(shape, dtype) for dtype, shape in last])
+            return tuple([allocate(shape, dtype) for dtype, shape in last])
         except MemoryError:
             return tuple([np.empty((0,) * n, dtype) for dtype, n in self.types])
 
-    def _retry(self, args: tuple[Any, ...], work: Workspace, status: int) -> tuple[np.ndarray, ...]:
-        """Give the entry what it asked for: other shapes, scratch, arrays in C order."""
-        return self._until_done(args, work, status, self.fresh)
+    def _retry(
+        self,
+        args: tuple[Any, ...],
+        work: Workspace,
+        status: int,
+        made: list[tuple[np.ndarray, ...]],
+    ) -> tuple[np.ndarray, ...]:
+        """Give the entry what it asked for: other shapes, scratch, arrays in C order.
+
+        `made`: the results it was given, the only reference to them.
+        """
+        return self._until_done(args, work, status, self.fresh, made)
 
     def run_with(
-        self, args: tuple[Any, ...], outputs: Callable[..., tuple[np.ndarray, ...]]
+        self,
+        args: tuple[Any, ...],
+        outputs: Callable[..., tuple[np.ndarray, ...]],
+        likely: tuple[np.ndarray, ...] | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """A call whose results are stored in the arrays `outputs([(dtype, shape), …])`."""
+        """A call whose results are stored in the arrays `outputs([(dtype, shape), …])`.
+
+        `likely` are these arrays if they are known already and have the right shapes.
+        """
         work = self.free.pop() if self.free else Workspace(self.lengths)
-        # Without outputs the entry tells their shapes and does nothing.
-        status = self.entry(self.segment, self.host, id(args), 0, work.pointer, work.info)
-        outs = self._until_done(args, work, status, outputs)
+        # Without outputs, or with some of another shape, the entry tells the shapes: nothing else.
+        given = 0 if likely is None else id(likely)
+        status = self.entry(self.segment, self.host, id(args), given, work.pointer, work.info)
+        outs = self._until_done(args, work, status, outputs, [] if likely is None else [likely])
         self.free.append(work)
         return outs
 
     def fresh(self, shapes: Sequence[tuple[np.dtype, tuple[int, ...]]]) -> tuple[np.ndarray, ...]:
         """New arrays for results of these dtypes and shapes."""
-        return tuple([_allocate(shape, dtype) for dtype, shape in shapes])
+        return tuple([self.new(k, *s) for k, s in enumerate(shapes)])
+
+    def new(self, k: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """A new array for result k. Raises NoRoom."""
+        try:
+            return allocate(shape, dtype)
+        except MemoryError:
+            raise NoRoom(self.outputs[k], "{}", shape, dtype) from None
 
     def _until_done(
         self,
@@ -130,8 +169,9 @@ class CompiledStep:
         work: Workspace,
         status: int,
         outputs: Callable[..., tuple[np.ndarray, ...]],
+        made: list[tuple[np.ndarray, ...]],
     ) -> tuple[np.ndarray, ...]:
-        outs: tuple[np.ndarray, ...] | None = None
+        outs = made.pop() if made else None
         for _ in range(len(args) + 3):
             info = work.info
             if status == OK and outs is not None:
@@ -139,8 +179,8 @@ class CompiledStep:
                     work.array, work.pointer, info[0] = None, ffi.NULL, 0
                 return outs
             if status == PLAN:
-                self._replan(work)
-                outs = outputs(self.last)
+                outs = None  # before there are others: both may not fit
+                outs = outputs(self._replan(work))
             elif status == ARGUMENT:
                 args = self._in_order(args, int(info[1]))
             elif status in (CHECK, LABEL):
@@ -151,14 +191,18 @@ class CompiledStep:
             status = self.entry(self.segment, self.host, id(args), given, work.pointer, work.info)
         raise AssertionError(f"the compiled entry keeps answering {status}")
 
-    def _replan(self, work: Workspace) -> None:
+    def _replan(self, work: Workspace) -> tuple[tuple[np.dtype, tuple[int, ...]], ...]:
+        """Have the scratch that the entry asks for; return the dtypes and shapes of its results.
+
+        Not by way of `last`, which calls on other threads change at any time.
+        """
         info = work.info
         at = 5
         shapes = []
         for dtype, n in self.types:
             shapes.append((dtype, tuple(int(info[at + k]) for k in range(n))))
             at += n
-        self.last = tuple(shapes)
+        planned = self.last = tuple(shapes)
         self.large = any(dtype.itemsize * math.prod(shape) >= SMALLEST for dtype, shape in shapes)
         try:
             work.reserve(int(info[4]))
@@ -166,6 +210,7 @@ class CompiledStep:
             raise MemoryError(
                 f"no room for {int(info[4]):,} bytes of intermediate results"
             ) from None
+        return planned
 
     def _in_order(self, args: tuple[Any, ...], k: int) -> tuple[Any, ...]:
         """The same arguments with number k copied into C order, if that was all that was wrong."""
@@ -180,18 +225,12 @@ class CompiledStep:
             and array.flags.aligned
         ):
             raise BadArgument(self.inputs[k])
-        copied = np.array(array, dtype=native, order="C", copy=True).view(native)
+        try:
+            copied = np.array(array, dtype=native, order="C", copy=True).view(native)
+        except MemoryError:
+            what = "a copy of {} in C order"
+            raise NoRoom(self.inputs[k], what, array.shape, native) from None
         return (*args[:k], np.asarray(copied), *args[k + 1 :])
-
-
-def _allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    try:
-        return allocate(shape, dtype)
-    except MemoryError:
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        raise MemoryError(
-            f"no room for a result of shape {shape} and dtype {dtype}: {size:,} bytes"
-        ) from None
 
 
 def _selection(order: tuple[int, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
@@ -215,6 +254,10 @@ class PythonStep:
     def __call__(self, args: tuple[Any, ...]) -> Sequence[Any]:
         try:
             return self.function(*args)
+        except NoRoom as error:  # of a program within this step, with numbers of its own
+            within = error.named("an intermediate result")
+            within.jitgraph_step = self.number  # type: ignore[attr-defined]
+            raise within from None
         except Exception as error:
             if not hasattr(error, "jitgraph_step"):  # a step of a loop's body knows better
                 error.jitgraph_step = self.number  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from jitgraph import dtypes
 from jitgraph.config import config
 from jitgraph.graph import Variable
 from jitgraph.op import describe, here
-from jitgraph.ops.arithmetic import cast
+from jitgraph.ops.arithmetic import cast, lt, switch
 from jitgraph.ops.mrg import (
     A1,
     A2,
@@ -29,6 +29,7 @@ from jitgraph.ops.mrg import (
     M2,
     ChoiceWithoutReplacement,
     MultinomialCounts,
+    element_count,
     jumped,
     mrg_uniform,
     power,
@@ -314,6 +315,8 @@ class MRG_RandomStreams:
         avg, std = cast(avg, dtype), cast(std, dtype)
         wanted, ndim = _element_count(size, ndim)
         even = wanted + wanted % 2
+        if isinstance(wanted, Variable):
+            even = switch(lt(wanted, 0), wanted, even)  # -1 would become 0, and is refused as it is
         streams = MANY_STREAMS if nstreams is None else nstreams
         u = self.uniform((even,), ndim=1, dtype=dtype, nstreams=streams, **kwargs)
         flat = self._box_muller(u, even // 2, dtype, streams, truncate, kwargs)
@@ -498,10 +501,7 @@ def _stream_count(nstreams: Any) -> int:
 def _element_count(size: Any, ndim: int | None) -> tuple[Any, int | None]:
     """The number of elements of a size, an int if it is known, and its number of axes."""
     if isinstance(size, tuple) and all(_is_int(n) for n in size):
-        total = 1
-        for n in size:
-            total *= int(n)
-        return total, len(size)
+        return element_count(map(int, size), here()), len(size)
     import jitgraph.tensor as T
 
     if isinstance(size, tuple):

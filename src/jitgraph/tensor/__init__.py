@@ -174,7 +174,7 @@ _ELSEWHERE = {
         "AllocEmpty _asarray autocast_float_as cov empty empty_like scalar_from_tensor "
         "tensor_from_scalar"
     ),
-    "opt": "MakeVector",
+    "opt": "MakeVector make_vector",
     "sorting": "argsort argtopk sort topk topk_and_argtopk",
     "subtensor": (
         "AdvancedIncSubtensor AdvancedIncSubtensor1 AdvancedSubtensor AdvancedSubtensor1 "
@@ -202,9 +202,27 @@ def __getattr__(name: str) -> Any:
     dtype = unsupported_constructor(name)
     if dtype:
         raise AttributeError(f"T.{name}: arrays of {dtype} are not supported")
-    if name == "abs":
-        raise AttributeError("T.abs does not exist: use abs(x) or T.abs_(x)")
+    if name in _ELSEWHERE:
+        raise AttributeError(f"T.{name} does not exist: use {_ELSEWHERE[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# What programs look for under NumPy's name, or in the wrong place.
+_ELSEWHERE = {
+    "abs": "abs(x) or T.abs_(x)",
+    "absolute": "abs(x) or T.abs_(x)",
+    "power": "T.pow or **",
+    "divide": "T.true_div or /",
+    "logical_and": "T.and_ or & on bool",
+    "logical_or": "T.or_ or | on bool",
+    "logical_not": "T.invert or ~ on bool",
+    "hstack": "T.concatenate with axis=1",
+    "vstack": "T.concatenate with axis=0",
+    "expand_dims": "T.shape_padaxis",
+    "broadcast_to": "T.alloc",
+    "einsum": "T.tensordot or T.batched_dot",
+    **{name: f"T.nnet.{name}" for name in ("sigmoid", "softmax", "softplus", "relu")},
+}
 
 
 def __dir__() -> list[str]:

@@ -102,7 +102,8 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Variable:
     """Each element of x along `axis` (None: flattened) `repeats` times in a row.
 
     repeats: an integer scalar, or a vector with one number for each element. Raises TypeError
-    for repeats that are no integers or uint64, ValueError at run time for negative ones.
+    for repeats that are no integers or uint64, ValueError at run time for negative ones and for
+    a vector of another length than the axis.
     """
     x = as_tensor_variable(x)
     n = as_tensor_variable(repeats)
@@ -114,7 +115,7 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Variable:
         x, axis = flatten(x), 0
     at = _axis("repeat", axis, x)
     if n.type.ndim == 1 and not n.type.broadcastable[0]:
-        index = RepeatIndex()(n)
+        index = RepeatIndex()(n, ShapeI(at)(x))
         return x[(slice(None),) * at + (index,)]  # type: ignore[index]
     count = n if n.type.ndim == 0 else n[0]  # type: ignore[index]
     order: list[Any] = [*range(at + 1), "x", *range(at + 1, x.type.ndim)]

@@ -37,7 +37,8 @@ from jitgraph.ops.shape import (
     shape_entries,
     shape_vector,
 )
-from jitgraph.ops.values import as_tensor_variable, constant, scalar_value
+from jitgraph.ops.values import as_tensor_variable, scalar_value
+from jitgraph.ops.values import constant as new_constant
 
 __all__ = [
     "addbroadcast",
@@ -84,6 +85,32 @@ __all__ = [
 ]
 
 as_tensor = as_tensor_variable
+
+# The numbers that `constant` has made, by dtype and bytes.
+_numbers: dict[tuple[str, bytes], Constant] = {}
+
+
+def constant(
+    x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None
+) -> Constant:
+    """A constant variable holding `x`; axes of length 1 are broadcastable.
+
+    Python numbers take the dtype that `dtypes.autocast` gives them, arrays keep theirs.
+    `ndim` adds axes of length 1 on the left. Numbers up to 10 in magnitude are the same variable
+    at every call, unless a name or something in its tag has been given to that one since.
+
+    Raises TypeError for values that are no numbers, ValueError for an impossible `ndim`.
+    """
+    made = new_constant(x, name, ndim, dtype)
+    if name is not None or made.type.ndim or made.type.dtype == "bool":
+        return made
+    if not -10 <= made.data <= 10:
+        return made
+    key = (made.type.dtype, made.data.tobytes())
+    kept = _numbers.get(key)
+    if kept is None or kept.name is not None or kept.tag.__dict__:
+        kept = _numbers[key] = made
+    return kept
 
 
 # -- shape ---------------------------------------------------------------------------------
@@ -153,7 +180,11 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Variable:
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
     x = as_tensor_variable(x)
-    order = list(range(x.type.ndim))
+    ndim = x.type.ndim
+    for axis in (axis1, axis2):
+        if not -ndim <= axis < ndim:
+            raise ValueError(f"swapaxes: {describe(x)} has no axis {axis}{here()}")
+    order = list(range(ndim))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return dimshuffle(x, order)
 

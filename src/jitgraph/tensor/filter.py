@@ -9,13 +9,36 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.config import config
 from jitgraph.graph import TensorType, Variable
-from jitgraph.op import here
+from jitgraph.op import describe, here
+
+# The remedy in a message about the value of an input, and of a shared variable.
+DOWNCAST = "pass allow_input_downcast=True"
+SHARED_DOWNCAST = "make it with shared(…, allow_downcast=True)"
+
+# Integers up to this magnitude are values of the dtype.
+_EXACT = {"float32": 1 << 24, "float64": 1 << 53} | {
+    f"int{bits}": (1 << (bits - 1)) - 1 for bits in (8, 16, 32, 64)
+}
+
+
+def filter_shared(
+    variable: Variable, value: Any, strict: bool = False, allow_downcast: bool | None = None
+) -> np.ndarray:
+    """`filter_value` for a value to be stored in `variable`, which the message names."""
+    try:
+        return filter_value(variable.type, value, strict, allow_downcast)
+    except (TypeError, ValueError) as error:
+        made = f", made at {variable.where}" if variable.where else ""
+        reason = str(error).replace(DOWNCAST, SHARED_DOWNCAST)
+        raise type(error)(
+            f"{describe(variable)}, shared{made}, cannot have this value: {reason}"
+        ) from None
 
 
 def filter_value(
     type_: TensorType, value: Any, strict: bool = False, allow_downcast: bool | None = None
 ) -> np.ndarray:
-    """`value` as an array of `type_`, without a copy where it is one already.
+    """`value` as an aligned array of `type_`, without a copy where it is one already.
 
     `strict`: only an ndarray of exactly this dtype. `allow_downcast`: True accepts anything
     that converts; False never loses precision; None is False except that a Python float
@@ -41,7 +64,7 @@ def filter_value(
             f"{array.shape}."
         )
     if not array.flags.aligned:
-        raise TypeError(f"{type_} expected an aligned array; copy it first")
+        array = array.copy()
     for axis, (fixed_to_one, n) in enumerate(zip(type_.broadcastable, array.shape, strict=True)):
         if fixed_to_one and n != 1:
             raise TypeError(
@@ -68,10 +91,11 @@ def _filter_array(
         dtypes.upcast(type_.dtype, value.dtype.name) == type_.dtype
     ):
         return value.astype(native)
+    if value.dtype == np.float16 and type_.dtype in dtypes.FLOATS:
+        return value.astype(native)  # there are no float16 variables, but every value fits
     raise TypeError(
         f"{type_} cannot store a value of dtype {value.dtype} without risking loss of precision. "
-        f"If you do not mind this loss, convert it with .astype('{type_.dtype}') or pass "
-        f"allow_input_downcast=True."
+        f"If you do not mind this loss, convert it with .astype('{type_.dtype}') or {DOWNCAST}."
     )
 
 
@@ -86,7 +110,13 @@ def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) ->
         return _converted(value, native)
     if allow_downcast is None and type(value) is float and type_.dtype == config.floatX:
         return np.asarray(value, dtype=native)
+    if type(value) is int and abs(value) <= _EXACT.get(type_.dtype, -1):
+        return np.array(value, dtype=native)  # the usual case, in a third of the time
     original = np.asarray(value)
+    if original.dtype is native and type(value) in (list, tuple):
+        return original  # a new array that nobody else has
+    if type(value) is int and original.dtype == object and type_.dtype in dtypes.FLOATS:
+        original = _beyond_64_bits(type_, value)
     if original.dtype.kind in "OUSVc":
         if original.dtype.kind in "US":
             return original.astype(native)  # NumPy says what is wrong with the text
@@ -96,7 +126,21 @@ def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) ->
     if not np.all(same):
         raise TypeError(
             f"{type_} cannot store accurately value {value!r}: it would become {array.tolist()!r}. "
-            f"If you do not mind this loss, pass allow_input_downcast=True."
+            f"If you do not mind this loss, {DOWNCAST}."
+        )
+    return array
+
+
+def _beyond_64_bits(type_: TensorType, value: int) -> np.ndarray:
+    """The integer as float64; TypeError if it is not exactly that."""
+    try:
+        array = np.asarray(float(value))
+    except OverflowError:
+        raise TypeError(f"{type_} cannot store {value!r}") from None
+    if int(array) != value:
+        raise TypeError(
+            f"{type_} cannot store accurately value {value!r}. If you do not mind this loss, pass "
+            f"float({value!r})."
         )
     return array
 

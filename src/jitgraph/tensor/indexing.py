@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jitgraph.graph import Variable
-from jitgraph.op import here
+from jitgraph.op import describe, here
 from jitgraph.ops.index import (
     AdvancedIncSubtensor,
     AdvancedSubtensor,
@@ -13,6 +13,7 @@ from jitgraph.ops.index import (
     Subtensor,
 )
 from jitgraph.ops.shape import DimShuffle, Reshape, Shape, dimshuffle
+from jitgraph.tensor.basic import addbroadcast
 
 
 def set_subtensor(
@@ -46,16 +47,11 @@ def _write(x: Any, y: Any, set_instead: bool) -> Variable:
     if isinstance(op, Subtensor):
         return IncSubtensor(op.pattern, set_instead)(owner.inputs[0], y, *owner.inputs[1:])
     if isinstance(op, AdvancedSubtensor):
-        return AdvancedIncSubtensor(op.pattern, set_instead)(owner.inputs[0], y, *owner.inputs[1:])
-    if isinstance(op, DimShuffle) and getattr(y, "ndim", 0) != 0:
-        inner = owner.inputs[0]
-        order: list[Any] = ["x"] * inner.type.ndim
-        for position, o in enumerate(op.new_order):
-            if isinstance(o, int):
-                order[o] = position
-        return _write(inner, dimshuffle(_as(y), order), set_instead)
+        view = owner.inputs[0]
+        written = AdvancedIncSubtensor(op.pattern, set_instead)(view, y, *owner.inputs[1:])
+        return _without_new_axes(view, written) if getattr(x.tag, "new_axes", False) else written
     if isinstance(op, DimShuffle):
-        return _write(owner.inputs[0], y, set_instead)
+        return _write_shuffled(owner.inputs[0], op, y, set_instead)
     if isinstance(op, Reshape):
         inner = owner.inputs[0]
         y = _as(y)
@@ -63,6 +59,43 @@ def _write(x: Any, y: Any, set_instead: bool) -> Variable:
             y = Reshape(inner.type.ndim)(y, Shape()(inner))
         return _write(inner, y, set_instead)
     raise TypeError(f"x must be the result of a subtensor operation, not of {op.name}{here()}")
+
+
+def _write_shuffled(inner: Variable, op: DimShuffle, y: Any, set_instead: bool) -> Variable:
+    """y put into `inner`, its axes brought into the order they have there."""
+    y = _as(y)
+    order = [o for o in op.new_order if isinstance(o, int)]
+    # x[None] and x[:, None] have new axes only, and stand for the whole of x.
+    new_axes_only = order == list(range(inner.type.ndim)) != list(op.new_order)
+    whole = new_axes_only and not _is_part(inner)
+    missing = len(op.new_order) - y.type.ndim
+    if missing < 0:
+        raise TypeError(
+            f"{describe(y)} has more axes than the {len(op.new_order)} of what it is put in{here()}"
+        )
+    if y.type.ndim:
+        back: list[Any] = ["x"] * inner.type.ndim
+        for axis, o in enumerate(op.new_order[missing:]):
+            if isinstance(o, int):
+                back[o] = axis
+            else:
+                y = addbroadcast(y, axis)
+        y = dimshuffle(y, back)
+    return IncSubtensor((), set_instead)(inner, y) if whole else _write(inner, y, set_instead)
+
+
+def _is_part(v: Variable) -> bool:
+    """Whether `v` was taken from another array by an index."""
+    while v.owner is not None and isinstance(v.owner.op, (DimShuffle, Reshape)):
+        v = v.owner.inputs[0]
+    return v.owner is not None and isinstance(v.owner.op, (Subtensor, AdvancedSubtensor))
+
+
+def _without_new_axes(view: Variable, written: Variable) -> Variable:
+    """`written`, which has the axes of `view`, without those that None added to it."""
+    assert view.owner is not None
+    order = view.owner.op.new_order
+    return dimshuffle(written, [i for i, o in enumerate(order) if o != "x"])
 
 
 def _as(y: Any) -> Variable:

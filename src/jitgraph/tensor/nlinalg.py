@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 from jitgraph.graph import Variable
 from jitgraph.op import describe, here
 from jitgraph.ops.arithmetic import abs_, sqr
-from jitgraph.ops.decompositions import Decomposition, Det, Eigh, MatrixInverse, matrix
+from jitgraph.ops.decompositions import Decomposition, Det, Eigh, MatrixInverse, Solve, matrix
 from jitgraph.ops.linalg import dot
 from jitgraph.ops.math import sqrt
+from jitgraph.ops.matrix_functions import LeastSquares, PseudoInverse
 from jitgraph.ops.reduce import reduce_of
+from jitgraph.ops.shape import Reshape, ShapeI, dimshuffle, shape_vector
 from jitgraph.ops.values import as_tensor_variable
 from jitgraph.tensor.diagonals import AllocDiag, ExtractDiag, diag, trace
 
@@ -21,6 +25,7 @@ __all__ = [
     "det",
     "diag",
     "eigh",
+    "lstsq",
     "matrix_dot",
     "matrix_inverse",
     "matrix_power",
@@ -28,16 +33,15 @@ __all__ = [
     "pinv",
     "qr",
     "svd",
+    "tensorinv",
+    "tensorsolve",
     "trace",
 ]
 
 matrix_inverse = MatrixInverse()
 det = Det()
-
-
-def pinv(a: Any) -> Variable:
-    """The Moore-Penrose inverse of a matrix; no gradient."""
-    return Decomposition("pinv")(a)
+pinv = PseudoInverse()
+lstsq = LeastSquares()
 
 
 def eigh(a: Any, UPLO: str = "L") -> list[Variable]:
@@ -111,3 +115,40 @@ def norm(x: Any, ord: Any) -> Variable:
         sums = reduce_of("sum", size, 1 if ord in ("inf", "-inf") else 0)
         return reduce_of("max" if ord in ("inf", 1) else "min", sums)
     raise ValueError(f"norm: ord={ord!r} of {describe(x)}{here()}")
+
+
+def tensorinv(a: Any, ind: int = 2) -> Variable:
+    """The inverse of `a` under tensordot over `ind` axes.
+
+    The first `ind` axes are the rows of a square matrix, the others its columns; the result has
+    the columns' axes first. Raises ValueError unless 0 < ind < the number of axes.
+    """
+    a = as_tensor_variable(a)
+    if not 0 < ind < a.type.ndim:
+        raise ValueError(f"tensorinv: ind={ind} of {describe(a)}{here()}")
+    lengths: list[Any] = [ShapeI(i)(a) for i in range(a.type.ndim)]
+    rows, columns = lengths[:ind], lengths[ind:]
+    flat = Reshape(2)(a, shape_vector([_product(rows), _product(columns)]))
+    return Reshape(a.type.ndim)(matrix_inverse(flat), shape_vector([*columns, *rows]))
+
+
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Variable:
+    """x with tensordot(a, x, x.ndim) = b.
+
+    `axes` of `a` are moved to its end first. Raises ValueError if `a` has no more axes than `b`.
+    """
+    a, b = as_tensor_variable(a), as_tensor_variable(b)
+    if a.type.ndim <= b.type.ndim:
+        raise ValueError(f"tensorsolve of {describe(a)} and {describe(b)}{here()}")
+    if axes is not None:
+        last = [int(i) % a.type.ndim for i in axes]
+        a = dimshuffle(a, [i for i in range(a.type.ndim) if i not in last] + last)
+    lengths: list[Any] = [ShapeI(i)(a) for i in range(b.type.ndim, a.type.ndim)]
+    n = _product([ShapeI(i)(b) for i in range(b.type.ndim)])
+    flat = Reshape(2)(a, shape_vector([n, _product(lengths)]))
+    x = Solve()(flat, Reshape(1)(b, shape_vector([n])))
+    return Reshape(len(lengths))(x, shape_vector(lengths))
+
+
+def _product(lengths: list[Any]) -> Any:
+    return functools.reduce(operator.mul, lengths, 1)

@@ -20,7 +20,11 @@ from jitgraph.ops.values import as_tensor_variable
 def sum(
     input: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
 ) -> Variable:
-    """Sum over `axis` (None: all). bool and integers are summed in 64 bits, float32 in float64."""
+    """Sum over `axis` (None: all). bool and integers are summed in 64 bits, float32 in float64.
+
+    TypeError for a `dtype` or `acc_dtype` that cannot hold the values of `input`; float dtypes are
+    allowed for discrete input.
+    """
     return reduce_of("sum", input, axis, keepdims, dtype, acc_dtype)
 
 

@@ -59,7 +59,27 @@ def generic_constructor(
 ) -> SharedVariable:
     if isinstance(value, (np.ndarray, np.generic, complex)):
         dtypes.check(np.asarray(value).dtype)  # an array must not become a generic value unnoticed
+    _check_size(value)
     return GenericSharedVariable(GenericType(), Container(value), name)
+
+
+NO_NUMBER, NO_ARRAY = "not a number", "not an array"
+
+
+def _check_size(value: Any) -> None:
+    """TypeError for an integer that no dtype holds: neither an array nor a generic value."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise TypeError(
+            f"an integer of {value.bit_length()} bits fits no dtype; share float(…) of it instead"
+        )
+
+
+def _tensor(
+    type_: TensorType, array: np.ndarray, name: str | None, strict: bool, allow_downcast: Any
+) -> TensorSharedVariable:
+    variable = TensorSharedVariable(type_, Container(array), name)
+    variable.strict, variable.allow_downcast = bool(strict), allow_downcast
+    return variable
 
 
 @shared_constructor
@@ -72,10 +92,11 @@ def scalar_constructor(
     target: str = "cpu",
 ) -> SharedVariable:
     if not isinstance(value, (bool, int, float, np.generic)):
-        raise TypeError("not a number")
+        raise TypeError(NO_NUMBER)
+    _check_size(value)
     array = np.array(value)
     type_ = TensorType(dtypes.check(array.dtype), ())
-    return TensorSharedVariable(type_, Container(array), name)
+    return _tensor(type_, array, name, strict, allow_downcast)
 
 
 @shared_constructor
@@ -89,7 +110,7 @@ def tensor_constructor(
     target: str = "cpu",
 ) -> SharedVariable:
     if not isinstance(value, np.ndarray):
-        raise TypeError("not an array")
+        raise TypeError(NO_ARRAY)
     if broadcastable is None:
         broadcastable = (False,) * value.ndim
     type_ = TensorType(dtypes.check(value.dtype), broadcastable)
@@ -98,7 +119,7 @@ def tensor_constructor(
     array = filter_value(type_, value)
     if not borrow:
         array = np.array(array, order="C")
-    return TensorSharedVariable(type_, Container(array), name)
+    return _tensor(type_, array, name, strict, allow_downcast)
 
 
 def shared(
@@ -113,6 +134,8 @@ def shared(
     ndarray: a tensor of its dtype, no axis broadcastable unless `broadcastable=` says so.
     Python and NumPy numbers: 0-d (int -> int64, float -> float64). RandomState: a random
     state. Anything else: a generic value. `borrow=True` makes the caller's array the storage.
+    `set_value` takes only arrays of exactly this dtype with `strict`, and with `allow_downcast`
+    whatever converts, precision or not.
 
     Raises TypeError for a Variable, or arguments no constructor takes.
     """
@@ -136,5 +159,18 @@ def shared(
         return variable
     raise TypeError(
         f"No suitable SharedVariable constructor could be found for {type(value).__name__} with "
-        f"{', '.join(kwargs) or 'no further arguments'}: {'; '.join(refusals)}{here()}"
+        f"{', '.join(kwargs) or 'no further arguments'}: {_reason(kwargs, refusals)}{here()}"
     )
+
+
+def _reason(kwargs: dict[str, Any], refusals: Sequence[str]) -> str:
+    """Why no constructor took the value: an argument that none of them has, or what they say."""
+    from inspect import signature
+
+    known = {name for make in _constructors for name in signature(make).parameters}
+    unknown = [name for name in kwargs if name not in known]
+    if not unknown:
+        told = dict.fromkeys(r for r in refusals if r not in (NO_NUMBER, NO_ARRAY))
+        return "; ".join(told or refusals)
+    hint = "; convert the value: np.asarray(value, dtype)" if "dtype" in unknown else ""
+    return f"there is no argument {', '.join(unknown)}{hint}"

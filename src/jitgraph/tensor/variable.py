@@ -268,6 +268,12 @@ class TensorVariable(Variable):
             f"{here()}"
         )
 
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            f"{describe(self)} does not support item assignment: use "
+            f"T.set_subtensor(x[…], y), which returns the changed copy{here()}"
+        )
+
     def __len__(self) -> int:
         raise TypeError(
             f"the length of {describe(self)} is not known before the function runs: use "
@@ -285,6 +291,20 @@ class TensorVariable(Variable):
 
     def __index__(self) -> int:
         return self._no_number("index")
+
+    def __round__(self, ndigits: int | None = None) -> NoReturn:
+        raise TypeError(f"round() of {describe(self)}: use T.round(x){here()}")
+
+    def __trunc__(self) -> NoReturn:
+        raise TypeError(f"trunc() of {describe(self)}: use T.trunc(x){here()}")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        raise TypeError(
+            f"the format {spec!r} of {describe(self)}: it has no value before the function runs: "
+            f"use x.eval({{…}}), or jitgraph.printing.Print to see values during a call{here()}"
+        )
 
     def _no_number(self, kind: str) -> NoReturn:
         raise TypeError(
@@ -485,6 +505,10 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
 
     __hash__ = object.__hash__
 
+    # How `set_value` converts: see `filter_value`.
+    strict: bool = False
+    allow_downcast: bool | None = None
+
     def __init__(self, type: Any, container: Any, name: str | None = None):
         SharedVariable.__init__(self, type, container, name)
 
@@ -495,11 +519,12 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         """Store a new value of the same dtype and number of axes; its shape may differ.
 
-        With `borrow` the array itself becomes the storage. Raises TypeError otherwise.
+        With `borrow` the array itself becomes the storage. Raises TypeError otherwise; the
+        arguments `strict` and `allow_downcast` of `shared` make it take less or more.
         """
-        from jitgraph.tensor.filter import filter_value
+        from jitgraph.tensor.filter import filter_shared
 
-        value = filter_value(self.type, new_value, strict=False, allow_downcast=None)
+        value = filter_shared(self, new_value, self.strict, self.allow_downcast)
         if not borrow and np.may_share_memory(value, new_value):
             value = value.copy()
         self.container.data = value
@@ -514,6 +539,7 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
     def clone(self) -> TensorSharedVariable:
         """Another variable on the same storage."""
         copy = TensorSharedVariable(self.type, self.container, self.name)
+        copy.strict, copy.allow_downcast = self.strict, self.allow_downcast
         copy.tag.__dict__.update(self.tag.__dict__)
         return copy
 

@@ -7,7 +7,20 @@ from jitgraph.tensor.nnet.nnet import __all__ as _all
 __all__ = [*_all, "nnet", "sigm"]
 
 
+_CLASSES = (
+    "confusion_matrix",
+    "h_softmax",
+    "prepend_0_to_each_row",
+    "prepend_1_to_each_row",
+    "prepend_scalar_to_each_row",
+)
+
+
 def __getattr__(name: str) -> object:
+    if name in _CLASSES:
+        from jitgraph.tensor.nnet import classes
+
+        return getattr(classes, name)
     if name in ("bn", "batch_normalization"):
         from importlib import import_module
 

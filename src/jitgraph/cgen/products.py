@@ -1,0 +1,97 @@
+"""Calls of the library, or of jg_gemm.h and jg_gemv.h, for matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from jitgraph import dtypes
+from jitgraph.cgen.emit import literal, poly_text
+from jitgraph.cgen.fuse import Product
+from jitgraph.cgen.ir import Buffer, Number
+from jitgraph.graph import Constant, Variable
+from jitgraph.ops.linalg import Gemm
+
+
+@dataclass(frozen=True)
+class Factors:
+    """C text of what a product is multiplied with and what is added to it."""
+
+    alpha: str = "1"
+    beta: str = "0"
+    added: str = "0"  # the array, 0: none
+
+    @property
+    def plain(self) -> bool:
+        return self == Factors()
+
+
+def product_call(
+    item: Product,
+    buffers: dict[Variable, Buffer],
+    pointer: Callable[[Buffer], str],
+    often: bool = False,
+) -> tuple[str, set[str]]:
+    """The statement that makes a product, and the headers it needs.
+
+    `often`: it is made in every step of a loop, which may be so short that a call of the library
+    would take most of the time.
+    """
+    a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
+    t = dtypes.TAGS[c.dtype]
+    pa, pb = pointer(a), pointer(b)
+    ranks = (len(a.dims), len(b.dims))
+    ta, tb = int(item.transpose_a), int(item.transpose_b)
+    factors = _factors(item, buffers, pointer)
+    if ranks == (1, 1):
+        text = f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});"
+        return text, {"jg_blas.h"}
+    if ranks == (2, 2):
+        m, k = _pair(a, ta)
+        n = poly_text(b.dims[0 if tb else 1])
+        last = f"{factors.beta}, {factors.added}, {c.name}"
+        text = f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, {factors.alpha}, {pa}, {pb}, {last});"
+        return text, {"jg_blas.h", "jg_gemm.h", "jg_pool.h"}
+    if ranks == (2, 1):
+        m, k = _pair(a, ta)
+        turned = ta
+    else:  # a row times a matrix is the transpose of the matrix times a column
+        k, m = _pair(b, tb)
+        turned, pa, pb = 1 - tb, pb, pa
+    call = f"gemv_{t}(host, {turned}, {m}, {k}, "
+    last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
+    if often:
+        text = f"jg_small_{call}{pa}, {pb}, {c.name});"
+        if not factors.plain:
+            text += f" jg_scale_add_{t}({m}, {last});"
+        return text, {"jg_blas.h", "jg_gemv.h"}
+    if factors.plain:
+        return f"jg_{call}{pa}, {pb}, {c.name});", {"jg_blas.h"}
+    return f"jg_add_{call}{pa}, {pb}, {last});", {"jg_blas.h"}
+
+
+def _factors(
+    item: Product, buffers: dict[Variable, Buffer], pointer: Callable[[Buffer], str]
+) -> Factors:
+    op = item.node.op
+    if not isinstance(op, Gemm):
+        return Factors()
+
+    def number(v: Variable, negative: bool) -> str:
+        if isinstance(v, Constant):
+            value = -np.asarray(v.data) if negative else np.asarray(v.data)
+            return literal(Number(value.item(), v.type.dtype))
+        return f"{'-' if negative else ''}{pointer(buffers[v])}[0]"
+
+    alpha, *added = item.node.inputs[2:]
+    if not added:
+        return Factors(number(alpha, op.minus))
+    beta, d = added
+    return Factors(number(alpha, op.minus), number(beta, op.less), pointer(buffers[d]))
+
+
+def _pair(b: Buffer, transposed: int) -> tuple[str, str]:
+    rows, cols = map(poly_text, b.dims)
+    return (cols, rows) if transposed else (rows, cols)
