@@ -35,7 +35,7 @@ def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     options = ("--no-plots", "--json", "-", "-n", "20000", "--rounds", "2", "--peers", "numpy")
     status = main(["bench", *arguments, *options])
     out, err = capsys.readouterr()
-    assert (status, err) == (0, "")
+    assert (status, "Traceback" in err) == (0, False)
     return json.loads(out)
 
 
@@ -96,7 +96,7 @@ def test_table_pictures_file_and_history(
     command = ["bench", "reductions", *options, "--json", str(figures), "--out", str(tmp_path)]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert "round 1 of 1, " in err
+    assert "numpy compiles and is checked" in err.lower()
     assert "fewer than 5 rounds" in out
     report = json.loads(figures.read_text())
     (picture,) = report["pictures"]

@@ -3,28 +3,29 @@
 #include "jg_pool.h"
 
 // z0 = a0 / a1   (test_golden.py)
-// a0: x float64[n0,n1]  a1: c float64[n0,1]  z0: float64[n0,n1]
-static void k0_true_div(int64_t begin, int64_t end, int64_t n1, const double *restrict a0,
-                        const double *restrict a1, double *restrict z0)
+// a1: c float64[n0,1]  a0: x float64[n0,n1]  z0: float64[n0,n1]
+static void k0_true_div(int64_t begin, int64_t end, int64_t n1, const double *restrict a1,
+                        const double *restrict a0, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
+        const double t1 = a1[i];
         for (int64_t j = 0; j < n1; j++) {
-            z0[i*n1 + j] = a0[i*n1 + j] / a1[i];
+            z0[i*n1 + j] = a0[i*n1 + j] / t1;
         }
     }
 }
 
 struct k0_true_div_args {
     int64_t n1;
-    const double *a0;
     const double *a1;
+    const double *a0;
     double *z0;
 };
 
 static void k0_true_div_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_true_div_args *k = arg;
-    k0_true_div(begin, end, k->n1, k->a0, k->a1, k->z0);
+    k0_true_div(begin, end, k->n1, k->a1, k->a0, k->z0);
 }
 
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
@@ -59,7 +60,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
-        struct k0_true_div_args k = {n1, a0, a1, z0};
+        struct k0_true_div_args k = {n1, a1, a0, z0};
         jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
                         k0_true_div_range, &k);
     }

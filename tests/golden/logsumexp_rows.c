@@ -21,13 +21,13 @@ static void k0_max_sum_add(int64_t begin, int64_t end, int64_t n1, const double 
         }
         s0[i] = max1;
         double sum8 = 0.0, sum8_lost = 0.0;
+        const double t3 = s0[i];
+        const uint8_t t4 = __builtin_fabs(t3) == __builtin_inf();
+        const double t5 = t4 ? 0.0 : t3;
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             double sum8_part[JG_BLOCK];
             for (int64_t j = j0; j < j1; j++) {
-                const double t3 = s0[i];
-                const uint8_t t4 = __builtin_fabs(t3) == __builtin_inf();
-                const double t5 = t4 ? 0.0 : t3;
                 const double t6 = a0[i*n1 + j] - t5;
                 const double t7 = jg_exp_f64(t6);
                 sum8_part[j - j0] = t7;
@@ -68,10 +68,6 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
-    if (n1 <= 0) {
-        info[1] = 0, info[2] = n1, info[3] = 0;
-        return JG_CHECK;
-    }
     const int64_t s0_at = 0;
     const int64_t s1_at = s0_at + jg_round_up(8*n0);
     const int64_t need = s1_at + jg_round_up(8*n0);

@@ -21,11 +21,12 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
         }
         s0[i] = max1;
         double sum6 = 0.0, sum6_lost = 0.0;
+        const double t3 = s0[i];
         for (int64_t j0 = 0; j0 < n2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n2);
             double sum6_part[JG_BLOCK];
             for (int64_t j = j0; j < j1; j++) {
-                const double t4 = a0[i*n2 + j] - s0[i];
+                const double t4 = a0[i*n2 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 sum6_part[j - j0] = t5;
             }
@@ -122,10 +123,6 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 0, info[2] = n0, info[3] = n1;
         return JG_CHECK;
     }
-    if (n2 <= 0) {
-        info[1] = 1, info[2] = n2, info[3] = 0;
-        return JG_CHECK;
-    }
     const int64_t s0_at = 0;
     const int64_t s1_at = s0_at + jg_round_up(8*n0);
     const int64_t s2_at = s1_at + jg_round_up(8*n0);
@@ -142,7 +139,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         const int32_t *entry = a1;
         const int64_t bad = jg_bad_label_i32(entry, n0, n2);
         if (bad >= 0) {
-            info[1] = 2, info[2] = bad, info[3] = (int64_t)entry[bad];
+            info[1] = 1, info[2] = bad, info[3] = (int64_t)entry[bad];
             return JG_LABEL;
         }
     }

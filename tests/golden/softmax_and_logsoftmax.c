@@ -25,20 +25,22 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
         }
         s0[i] = max1;
         double sum6 = 0.0, sum6_lost = 0.0;
+        const double t3 = s0[i];
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             for (int64_t j = j0; j < j1; j++) {
-                const double t4 = a0[i*n1 + j] - s0[i];
+                const double t4 = a0[i*n1 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 z1[i*n1 + j] = t5;
             }
             JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z1 + (i*n1 + j0), j1 - j0));
         }
         s2[i] = sum6;
+        const double t8 = s0[i];
+        const double t10 = s2[i];
+        const double t11 = jg_log_f64(t10);
         for (int64_t j = 0; j < n1; j++) {
-            const double t9 = a0[i*n1 + j] - s0[i];
-            const double t10 = s2[i];
-            const double t11 = jg_log_f64(t10);
+            const double t9 = a0[i*n1 + j] - t8;
             z0[i*n1 + j] = t9 - t11;
             z1[i*n1 + j] = z1[i*n1 + j] / t10;
         }
@@ -71,10 +73,6 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
-    if (n1 <= 0) {
-        info[1] = 0, info[2] = n1, info[3] = 0;
-        return JG_CHECK;
-    }
     const int64_t s0_at = 0;
     const int64_t s2_at = s0_at + jg_round_up(8*n0);
     const int64_t need = s2_at + jg_round_up(8*n0);

@@ -109,6 +109,64 @@ def _replaced(body: Sequence[Any], values: dict[str, Poly]) -> tuple[Any, ...]:
     return tuple(result)
 
 
+def hoist(kernel: Kernel) -> Kernel:
+    """Compute before an inner loop what is the same in all its steps.
+
+    C compilers move arithmetic themselves, but not functions with branches or loops within. What is
+    the same for the outermost loop stays in it: threads run parts of that one.
+    """
+    return replace(kernel, body=tuple(_hoisted(s) for s in kernel.body))
+
+
+def _hoisted(s: Any) -> Any:
+    if not isinstance(s, For):
+        return s
+    body: list[Any] = []
+    for inner in map(_hoisted, s.body):
+        if isinstance(inner, For):
+            invariant = _invariant(inner)
+            body += invariant
+            inner = replace(inner, body=tuple(t for t in inner.body if t not in invariant))
+        body.append(inner)
+    return replace(s, body=tuple(body))
+
+
+def _invariant(loop: For) -> list[Let]:
+    """Values that do not depend on the step, and that may be computed where there is none.
+
+    A load may if the array has elements whatever the length of the loop.
+    """
+    changing, written = {loop.var}, set()
+    for s in walk(loop.body):
+        if isinstance(s, (Store, AccumulateAt)):
+            written.add(s.buffer.name)
+        elif isinstance(s, (Init, Accumulate)):
+            changing |= {s.acc.name, s.acc.position}
+    found: list[Let] = []
+    for s in loop.body:
+        if not isinstance(s, Let):
+            continue
+        v, stays = s.value, False
+        if isinstance(v, Load):
+            lengths = {name for n in v.buffer.dims for name in n.names()}
+            stays = v.buffer.fill is not None or v.buffer.name in written
+            stays = stays or bool(lengths & loop.extent.names())
+        if stays or _names_of(v) & changing:
+            changing.add(s.name)
+        else:
+            found.append(s)
+    return found
+
+
+def _names_of(value: Any) -> set[str]:
+    if isinstance(value, Load):
+        return value.at.names()
+    if isinstance(value, IndexValue):
+        return value.value.names()
+    atoms = value.operands if isinstance(value, Call) else (value,)
+    return {a.name for a in atoms if isinstance(a, Ref)}
+
+
 def block_reductions(kernel: Kernel) -> Kernel:
     """Fold float results block by block, because in-order additions cannot be vectorised."""
     return replace(kernel, body=_map_loops(kernel.body, _block))
@@ -319,7 +377,7 @@ def collect(kernel: Kernel) -> Kernel:
     )
 
 
-PASSES = (drop_dead_lets, collapse, block_reductions, fill_blocks, fold_in_place, collect)
+PASSES = (drop_dead_lets, collapse, hoist, block_reductions, fill_blocks, fold_in_place, collect)
 
 
 def schedule(kernel: Kernel) -> Kernel:
