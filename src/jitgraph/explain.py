@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
     nodes = function.compiled.plan().step_nodes()
     node = nodes[number]
     details = _details(function, node, values)
-    return _with_place(error, node, _shapes(function, node, values), details)
+    placed = _with_place(error, node, _shapes(function, node, values), details)
+    return _with_more(placed, function, node, values)
 
 
 def _array_name(function: Any, slot: int) -> str:
@@ -74,13 +75,32 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
     operands = _operands(node, _shapes(function, node, values))
     place = format_origin(node.origins)
     text = f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else "")
-    return class_(text + _details(function, node, values))
+    new = class_(text + _details(function, node, values))
+    return _with_more(new, function, node, values)
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def _with_more(error: E, function: Any, node: Apply, values: Sequence[Any]) -> E:
+    """The error with a method `explain`: the message and all that is known, for printing."""
+    message = str(error)
+    if config.exception_verbosity != "high":
+        error.explain = lambda: message + _all_details(function, node, values)  # type: ignore[attr-defined]
+    else:
+        error.explain = lambda: message  # type: ignore[attr-defined]
+    return error
 
 
 def _details(function: Any, node: Apply, values: Sequence[Any]) -> str:
-    """What exception_verbosity=high adds: the callers, the graph, and what the arguments hold."""
+    """What exception_verbosity=high adds to the message."""
     if config.exception_verbosity != "high":
         return ""
+    return _all_details(function, node, values)
+
+
+def _all_details(function: Any, node: Apply, values: Sequence[Any]) -> str:
+    """The callers, the graph, and what the arguments hold."""
     from jitgraph.printing import debugprint
 
     places = set(node.origins)

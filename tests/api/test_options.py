@@ -72,6 +72,8 @@ def test_exception_verbosity_adds_callers_graph_and_sizes():
     assert " - x, input, float64, Shape: (5, 4), TotalSize: 160 Byte" in text
     assert " - w, shared, float64, Shape: (3, 2), TotalSize: 48 Byte" in text
     assert text.endswith(" TotalSize: 208 Byte")
+    # The error itself tells the same, afterwards.
+    assert low.value.explain() == high.value.explain() == str(high.value)
 
 
 def test_exception_verbosity_of_a_step():
@@ -86,6 +88,9 @@ def test_exception_verbosity_of_a_step():
     with change_flags(exception_verbosity="high"), pytest.raises(IndexError) as caught:
         f([1.0])
     assert "Failing [id A]" in str(caught.value) and "Storage map" in str(caught.value)
+    with pytest.raises(IndexError) as short:
+        f([1.0])
+    assert short.value.explain() == str(caught.value) != str(short.value)
 
 
 def test_traceback_limit():
