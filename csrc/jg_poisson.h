@@ -2,7 +2,8 @@
  *
  * Below a mean of 16 the count is the quantile of u: probabilities are added from 0 upwards. Beyond,
  * they are added from the mode outwards, which takes about sqrt(lam) steps; every count still has
- * its own part of [0, 1). Probabilities follow from their neighbours by one product, and that of the mode m from Stirling's series,
+ * its own part of [0, 1). Probabilities follow from their neighbours by one product, and that of the
+ * mode m from Stirling's series,
  *
  *     lam^m exp(-lam) / m! = exp(m log1p(d/m) - d - S(m)) / sqrt(2 pi m),  d = lam - m,
  *
