@@ -13,6 +13,7 @@
 #define JG_EXPORT __attribute__((visibility("default")))
 
 typedef struct jg_blas jg_blas;
+typedef struct jg_strided jg_strided;
 
 /* The address of a table of constants, as one whose contents the compiler does not know. GCC 12
  * (-march=x86-64-v4) copies 32 bytes or more of constants of which the first words are equal and
@@ -33,6 +34,7 @@ typedef struct {
     const jg_blas *blas;
     int64_t parallel_min; /* elements below which a loop stays on one thread */
     int64_t stream_min;   /* bytes of results from which a loop writes past the caches */
+    const jg_strided *strided; /* how arguments that are not in C order are read, 0: not loaded */
 } jg_host;
 
 enum jg_dtype {
@@ -59,7 +61,8 @@ enum {
     JG_CHECK = 2,    /* info[1]: number of the check, info[2..3]: the two lengths */
     JG_LABEL = 3,    /* info[1]: number of the check, info[2]: position, info[3]: the label */
     JG_PLAN = 4,     /* info[4]: bytes of scratch, info[5..]: lengths of the outputs, one by one */
-    JG_MEMORY = 5    /* a row buffer could not be had */
+    JG_MEMORY = 5,   /* a row buffer could not be had */
+    JG_ORDER = 6     /* an argument is not in C order and jg_host has no functions for that */
 };
 
 static inline void *jg_item(const jg_host *host, intptr_t tuple, int64_t i)
@@ -87,17 +90,23 @@ static inline int jg_is_contiguous(const jg_array *a, int64_t item)
     return in_order;
 }
 
-/* Argument i as an array of nd axes and the given dtype, in C order; 0 if it is anything else. */
-static inline const jg_array *jg_argument(const jg_host *host, intptr_t tuple, int64_t i,
-                                          enum jg_dtype dtype, int nd, int64_t item)
+/* Argument i as an array of nd axes and the given dtype, in any order; 0 if it is anything else. */
+static inline const jg_array *jg_any_argument(const jg_host *host, intptr_t tuple, int64_t i,
+                                              enum jg_dtype dtype, int nd)
 {
     const void *object = jg_item(host, tuple, i);
     const jg_array *a = jg_fields(host, object);
     if (((const intptr_t *)a)[-1] != host->ndarray_type || a->descr != host->descr[dtype])
         return 0;
-    if (a->nd != nd || !(a->flags & JG_ALIGNED_AND_NATIVE) || !jg_is_contiguous(a, item))
-        return 0;
-    return a;
+    return a->nd == nd ? a : 0;
+}
+
+/* The same for an array in C order only. */
+static inline const jg_array *jg_argument(const jg_host *host, intptr_t tuple, int64_t i,
+                                          enum jg_dtype dtype, int nd, int64_t item)
+{
+    const jg_array *a = jg_any_argument(host, tuple, i, dtype, nd);
+    return a && (a->flags & JG_ALIGNED_AND_NATIVE) && jg_is_contiguous(a, item) ? a : 0;
 }
 
 /* Whether output i has the lengths that follow from the arguments. */

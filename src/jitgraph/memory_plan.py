@@ -16,7 +16,8 @@ import numpy as np
 from jitgraph.errors import JitgraphError, ShapeError
 from jitgraph.graph import TensorType
 from jitgraph.runtime._abi import ffi
-from jitgraph.runtime.program import ARGUMENT, CHECK, LABEL, PLAN, CompiledStep
+from jitgraph.runtime.program import ARGUMENT, CHECK, LABEL, ORDER, PLAN, CompiledStep
+from jitgraph.runtime.strided import attach_strided
 
 # Arguments up to this size are zeros in memory: lengths may be read from them.
 REAL = 1 << 16
@@ -31,7 +32,8 @@ class MemoryPlan:
     updates:         new values of shared variables; the old ones are there until all is done
     between:         results of one part of the program that a later part reads
     scratch:         working memory of the compiled parts, the largest of them
-    copies:          arguments that are not in C order, copied for the compiled part that reads most
+    copies:          arguments that must be in C order and are not, copied for a compiled part: the
+                     most that one part needs
     """
 
     inputs: dict[str, int]
@@ -103,9 +105,8 @@ def memory_plan(function: Any, arguments: Sequence[Any]) -> MemoryPlan:
     for step in program.steps:
         operands = tuple([values[k] for k in step.inputs])
         if isinstance(step, CompiledStep):
-            copies = max(copies, sum(a.nbytes for a in operands if not _in_order(a)))
-            results, needed = _ask(function, step, operands)
-            scratch = max(scratch, needed)
+            results, needed, copied = _ask(function, step, operands)
+            scratch, copies = max(scratch, needed), max(copies, copied)
         else:
             results = _infer(nodes[step.number], operands)
         for k, result in zip(step.outputs, results, strict=True):
@@ -139,13 +140,23 @@ def _value(function: Any, k: int, argument: Any) -> Any:
 
 def _ask(
     function: Any, step: CompiledStep, arguments: tuple[Any, ...]
-) -> tuple[list[np.ndarray], int]:
-    """Stand-ins for the results of an entry, and the bytes of its scratch."""
-    ordered = tuple(a if _in_order(a) else _put_in_order(a) for a in arguments)
+) -> tuple[list[np.ndarray], int, int]:
+    """Stand-ins for the results of an entry, the bytes of its scratch and of copied arguments."""
+    given, copied = arguments, 0
     info = ffi.new("int64_t[]", 5 + step.lengths)
-    status = step.entry(step.segment, step.host, id(ordered), 0, ffi.NULL, info)
-    if status == ARGUMENT:
-        raise ShapeError(f"memory_plan: argument {int(info[1])} does not have the declared type")
+    while True:
+        status = step.entry(step.segment, step.host, id(given), 0, ffi.NULL, info)
+        if status == ORDER and attach_strided():
+            continue
+        if status not in (ARGUMENT, ORDER):
+            break
+        k = int(info[1])
+        if status == ORDER:
+            k = next(k for k, a in enumerate(given) if not _in_order(a))
+        if _in_order(given[k]):
+            raise ShapeError(f"memory_plan: argument {k} does not have the declared type")
+        copied += given[k].nbytes
+        given = (*given[:k], _put_in_order(given[k]), *given[k + 1 :])
     if status in (CHECK, LABEL):
         node, what, _ = function.compiled.plan().describe_check(step.segment, int(info[1]))
         raise ShapeError(f"{node.op.name}: {what} ({int(info[2])} and {int(info[3])})")
@@ -154,7 +165,7 @@ def _ask(
     for dtype, ndim in step.types:
         results.append(stand_in(tuple(int(info[at + k]) for k in range(ndim)), dtype))
         at += ndim
-    return results, int(info[4])
+    return results, int(info[4]), copied
 
 
 def _in_order(a: np.ndarray) -> bool:

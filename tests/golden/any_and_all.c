@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_strided.h"
 
 // z0 = any(a0)   (test_golden.py)
 // z1 = all(a0)
@@ -38,19 +39,40 @@ static void k0_any_all_range(void *arg, int64_t begin, int64_t end)
     k0_any_all(begin, end, k->chunk, k->n0, k->a0, k->any1_of, k->all2_of);
 }
 
+static void k0_any_all_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_any_all_args *args = g->args;
+    struct k0_any_all_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_any_all_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
-    const jg_array *in0 = jg_argument(host, args, 0, JG_BOOL, 1, 1);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_BOOL, 1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
     }
     const uint8_t *a0 = (const uint8_t *)in0->data;
     const int64_t n0 = in0->dim[0];
-    if (!outs) {
-        info[4] = 0;
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 1)) {
+        if (!host->strided)
+            return JG_ORDER;
+        const int64_t chunk = jg_chunk_length(n0, 1);
+        g0_view[0] = host->strided->view_of(in0, 1, chunk);
+        g0 = host->strided->gather_of(host, g0_view, 1, (n0 + chunk - 1) / chunk, 1, 2);
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
+    if (!outs || info[0] < need) {
+        info[4] = need;
         return JG_PLAN;
     }
     uint8_t *z0 = (uint8_t *)jg_output(host, outs, 0);
@@ -61,7 +83,10 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         uint8_t any1_of[JG_CHUNKS];
         uint8_t all2_of[JG_CHUNKS];
         struct k0_any_all_args k = {chunk, n0, a0, any1_of, all2_of};
-        jg_parallel_for(host->pool, chunks, 1, 2, k0_any_all_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_any_all_gathered, &k);
+        else
+            jg_parallel_for(host->pool, chunks, 1, 2, k0_any_all_range, &k);
         uint8_t any1 = 0;
         for (int64_t c = 0; c < chunks; c++)
             any1 |= any1_of[c];

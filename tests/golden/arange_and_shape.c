@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
+#include "jg_strided.h"
 
 // z0 = a0 * ARange(0)   (test_golden.py)
 // a0: x float64[n0]  z0: float64[n0]
@@ -36,27 +37,50 @@ static void k0_mul_range(void *arg, int64_t begin, int64_t end)
     k0_mul(begin, end, k->a0, k->z0);
 }
 
+static void k0_mul_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_mul_args *args = g->args;
+    struct k0_mul_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_mul_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 1, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
     }
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in0, 8, 1);
+        g0 = host->strided->gather_of(host, g0_view, 1, n0, 512, host->parallel_min);
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     const int64_t out0[] = {n0};
-    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
-        info[4] = 0;
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = need;
         info[5] = out0[0];
         return JG_PLAN;
     }
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_mul_args k = {a0, z0, 8*n0 >= host->stream_min};
-        jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_mul_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_mul_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_mul_range, &k);
     }
     return JG_OK;
 }

@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
+#include "jg_strided.h"
 
 // z0 = switch(lt(a0, a1), a0, 0.5)   (test_golden.py)
 // a0: x float32[n0]  a1: y float32[n0]  z0: float32[n0]
@@ -38,12 +39,22 @@ static void k0_switch_range(void *arg, int64_t begin, int64_t end)
     k0_switch(begin, end, k->a0, k->a1, k->z0);
 }
 
+static void k0_switch_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_switch_args *args = g->args;
+    struct k0_switch_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0], k.a1 = p.data[1];
+        k0_switch_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F32, 1, 4);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_F32, 1, 4);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F32, 1);
+    const jg_array *in1 = jg_any_argument(host, args, 1, JG_F32, 1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -60,16 +71,30 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 0, info[2] = n0, info[3] = n1;
         return JG_CHECK;
     }
+    jg_view g0_view[2];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 4) || jg_is_strided(in1, 4)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in0, 4, 1);
+        g0_view[1] = host->strided->view_of(in1, 4, 1);
+        g0 = host->strided->gather_of(host, g0_view, 2, n0, 512, host->parallel_min);
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     const int64_t out0[] = {n0};
-    if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
-        info[4] = 0;
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
+        info[4] = need;
         info[5] = out0[0];
         return JG_PLAN;
     }
     float *z0 = (float *)jg_output(host, outs, 0);
     {
         struct k0_switch_args k = {a0, a1, z0, 4*n0 >= host->stream_min};
-        jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_switch_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_switch_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0, 512, host->parallel_min, k0_switch_range, &k);
     }
     return JG_OK;
 }

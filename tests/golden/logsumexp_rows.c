@@ -4,6 +4,7 @@
 #include "jg_log.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_strided.h"
 
 // s0 = max(a0, axis=[1])   (test_golden.py)
 // s1 = sum(exp(a0 - switch(isinf(s0), 0.0, s0)), axis=[1])
@@ -57,10 +58,21 @@ static void k0_max_sum_add_range(void *arg, int64_t begin, int64_t end)
     k0_max_sum_add(begin, end, k->n1, k->a0, k->s0, k->s1, k->z0);
 }
 
+static void k0_max_sum_add_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_max_sum_add_args *args = g->args;
+    struct k0_max_sum_add_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_max_sum_add_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -68,9 +80,19 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in0, 8, n1);
+        g0 = host->strided->gather_of(host, g0_view, 1, n0, 1,
+                                      1 + host->parallel_min / jg_max(1, n1));
+    }
     const int64_t s0_at = 0;
     const int64_t s1_at = s0_at + jg_round_up(8*n0);
-    const int64_t need = s1_at + jg_round_up(8*n0);
+    const int64_t g0_at = s1_at + jg_round_up(8*n0);
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     const int64_t out0[] = {n0};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 1, out0)) {
         info[4] = need;
@@ -82,8 +104,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s1 = (double *)(scratch + s1_at);
     {
         struct k0_max_sum_add_args k = {n1, a0, s0, s1, z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
-                        k0_max_sum_add_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_max_sum_add_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, n1),
+                            k0_max_sum_add_range, &k);
     }
     return JG_OK;
 }

@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_strided.h"
 
 // s0 = sum(a0)   (test_golden.py)
 // z1 = max(a0)
@@ -52,10 +53,21 @@ static void k1_true_div(double n1, const double *restrict s0, double *restrict z
     z0[0] = s0[0] / n1;
 }
 
+static void k0_sum_max_min_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_sum_max_min_args *args = g->args;
+    struct k0_sum_max_min_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_sum_max_min_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 1, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -72,8 +84,18 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 1, info[2] = n0, info[3] = 0;
         return JG_CHECK;
     }
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        const int64_t chunk = jg_chunk_length(n0, 1);
+        g0_view[0] = host->strided->view_of(in0, 8, chunk);
+        g0 = host->strided->gather_of(host, g0_view, 1, (n0 + chunk - 1) / chunk, 1, 2);
+    }
     const int64_t s0_at = 0;
-    const int64_t need = s0_at + jg_round_up(8);
+    const int64_t g0_at = s0_at + jg_round_up(8);
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     if (!outs || info[0] < need) {
         info[4] = need;
         return JG_PLAN;
@@ -89,7 +111,10 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         double max2_of[JG_CHUNKS];
         double min3_of[JG_CHUNKS];
         struct k0_sum_max_min_args k = {chunk, n0, a0, sum1_of, max2_of, min3_of};
-        jg_parallel_for(host->pool, chunks, 1, 2, k0_sum_max_min_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_sum_max_min_gathered, &k);
+        else
+            jg_parallel_for(host->pool, chunks, 1, 2, k0_sum_max_min_range, &k);
         s0[0] = jg_block_sum_f64(sum1_of, chunks);
         z1[0] = jg_block_max_f64(max2_of, chunks);
         z2[0] = jg_block_min_f64(min3_of, chunks);

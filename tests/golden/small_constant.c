@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_pool.h"
+#include "jg_strided.h"
 
 static const double c0_0[] = {0.5, 2.0, (-1.0)};
 
@@ -28,11 +29,21 @@ static void k0_mul_range(void *arg, int64_t begin, int64_t end)
     k0_mul(begin, end, k->a0, k->c0, k->z0);
 }
 
+static void k0_mul_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_mul_args *args = g->args;
+    struct k0_mul_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_mul_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -44,9 +55,20 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 0, info[2] = n1, info[3] = 3;
         return JG_CHECK;
     }
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in0, 8, 3);
+        g0 = host->strided->gather_of(host, g0_view, 1, n0, 1,
+                                      1 + host->parallel_min / jg_max(1, 3));
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     const int64_t out0[] = {n0, 3};
-    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
-        info[4] = 0;
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = need;
         info[5] = out0[0];
         info[6] = out0[1];
         return JG_PLAN;
@@ -54,7 +76,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_mul_args k = {a0, jg_table(c0_0), z0};
-        jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, 3), k0_mul_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_mul_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0, 1, 1 + host->parallel_min / jg_max(1, 3), k0_mul_range,
+                            &k);
     }
     return JG_OK;
 }

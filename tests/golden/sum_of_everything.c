@@ -2,6 +2,7 @@
 #include "jg_abi.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_strided.h"
 
 // z0 = sum(sqr(a0))   (test_golden.py)
 // a0: x float64[n0,n1]
@@ -39,11 +40,21 @@ static void k0_sum_range(void *arg, int64_t begin, int64_t end)
     k0_sum(begin, end, k->chunk, k->n0, k->n1, k->a0, k->sum2_of);
 }
 
+static void k0_sum_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_sum_args *args = g->args;
+    struct k0_sum_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k0_sum_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -51,8 +62,19 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     const double *a0 = (const double *)in0->data;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
-    if (!outs) {
-        info[4] = 0;
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        const int64_t chunk = jg_chunk_length(n0*n1, 1);
+        g0_view[0] = host->strided->view_of(in0, 8, chunk);
+        g0 = host->strided->gather_of(host, g0_view, 1, (n0*n1 + chunk - 1) / chunk, 1, 2);
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
+    if (!outs || info[0] < need) {
+        info[4] = need;
         return JG_PLAN;
     }
     double *z0 = (double *)jg_output(host, outs, 0);
@@ -61,7 +83,10 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         const int64_t chunks = (n0*n1 + chunk - 1) / chunk;
         double sum2_of[JG_CHUNKS];
         struct k0_sum_args k = {chunk, n0, n1, a0, sum2_of};
-        jg_parallel_for(host->pool, chunks, 1, 2, k0_sum_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_sum_gathered, &k);
+        else
+            jg_parallel_for(host->pool, chunks, 1, 2, k0_sum_range, &k);
         z0[0] = jg_block_sum_f64(sum2_of, chunks);
     }
     return JG_OK;

@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_pool.h"
+#include "jg_strided.h"
 
 // z0 = a1 + a0   (test_golden.py)
 // a1: x float64[n1,n0]  a0: y float64[n0,n1]  z0: float64[n1,n0]
@@ -28,12 +29,22 @@ static void k0_add_range(void *arg, int64_t begin, int64_t end)
     k0_add(begin, end, k->n0, k->n1, k->a1, k->a0, k->z0);
 }
 
+static void k0_add_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_add_args *args = g->args;
+    struct k0_add_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a1 = p.data[0];
+        k0_add_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    (void)scratch;
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 2, 8);
+    const jg_array *in1 = jg_any_argument(host, args, 1, JG_F64, 2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -56,9 +67,20 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 1, info[2] = n3, info[3] = n0;
         return JG_CHECK;
     }
+    jg_view g0_view[1];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in1, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in1, 8, n0);
+        g0 = host->strided->gather_of(host, g0_view, 1, n1, 1,
+                                      1 + host->parallel_min / jg_max(1, n0));
+    }
+    const int64_t g0_at = 0;
+    const int64_t need = g0_at + jg_gather_bytes(&g0);
     const int64_t out0[] = {n1, n0};
-    if (!outs || !jg_output_fits(host, outs, 0, 2, out0)) {
-        info[4] = 0;
+    if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
+        info[4] = need;
         info[5] = out0[0];
         info[6] = out0[1];
         return JG_PLAN;
@@ -66,8 +88,11 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *z0 = (double *)jg_output(host, outs, 0);
     {
         struct k0_add_args k = {n0, n1, a1, a0, z0};
-        jg_parallel_for(host->pool, n1, 1, 1 + host->parallel_min / jg_max(1, n0), k0_add_range,
-                        &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_add_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n1, 1, 1 + host->parallel_min / jg_max(1, n0), k0_add_range,
+                            &k);
     }
     return JG_OK;
 }

@@ -3,6 +3,7 @@
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
+#include "jg_strided.h"
 
 // s0 = a0 + a1   (test_golden.py)
 // a0: x float64[n0,n1]  a1: y float64[n0,n1]  s0: float64[n0,n1]
@@ -99,11 +100,33 @@ static void k3_mul_range(void *arg, int64_t begin, int64_t end)
     k3_mul(begin, end, k->s0, k->s2, k->z0);
 }
 
+static void k0_add_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k0_add_args *args = g->args;
+    struct k0_add_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0], k.a1 = p.data[1];
+        k0_add_range(&k, p.begin, p.end);
+    }
+}
+
+static void k1_neg_gathered(void *arg, int64_t begin, int64_t end)
+{
+    const jg_gather *g = arg;
+    const struct k1_neg_args *args = g->args;
+    struct k1_neg_args k = *args;
+    for (jg_piece p = jg_first_piece(g, begin, end); jg_next_piece(&p);) {
+        k.a0 = p.data[0];
+        k1_neg_range(&k, p.begin, p.end);
+    }
+}
+
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 2, 8);
+    const jg_array *in0 = jg_any_argument(host, args, 0, JG_F64, 2);
+    const jg_array *in1 = jg_any_argument(host, args, 1, JG_F64, 2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -126,10 +149,29 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 1, info[2] = n1, info[3] = n3;
         return JG_CHECK;
     }
+    jg_view g0_view[2];
+    jg_gather g0 = {0};
+    if (jg_is_strided(in0, 8) || jg_is_strided(in1, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g0_view[0] = host->strided->view_of(in0, 8, 1);
+        g0_view[1] = host->strided->view_of(in1, 8, 1);
+        g0 = host->strided->gather_of(host, g0_view, 2, n0*n1, 512, host->parallel_min);
+    }
+    jg_view g1_view[1];
+    jg_gather g1 = {0};
+    if (jg_is_strided(in0, 8)) {
+        if (!host->strided)
+            return JG_ORDER;
+        g1_view[0] = host->strided->view_of(in0, 8, 1);
+        g1 = host->strided->gather_of(host, g1_view, 1, n0*n1, 512, host->parallel_min);
+    }
     const int64_t s0_at = 0;
     const int64_t s1_at = s0_at + jg_round_up(8*n0*n1);
     const int64_t s2_at = s1_at + jg_round_up(8*n0*n1);
-    const int64_t need = s2_at + jg_round_up(8*n0*n1);
+    const int64_t g0_at = s2_at + jg_round_up(8*n0*n1);
+    const int64_t g1_at = g0_at + jg_gather_bytes(&g0);
+    const int64_t need = g1_at + jg_gather_bytes(&g1);
     const int64_t out0[] = {n0, n1};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 0, 2, out0)) {
         info[4] = need;
@@ -143,11 +185,17 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s2 = (double *)(scratch + s2_at);
     {
         struct k0_add_args k = {a0, a1, s0};
-        jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_add_range, &k);
+        if (g0.views)
+            jg_parallel_gather(host->pool, &g0, scratch + g0_at, k0_add_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k0_add_range, &k);
     }
     {
         struct k1_neg_args k = {a0, s1};
-        jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k1_neg_range, &k);
+        if (g1.views)
+            jg_parallel_gather(host->pool, &g1, scratch + g1_at, k1_neg_gathered, &k);
+        else
+            jg_parallel_for(host->pool, n0*n1, 512, host->parallel_min, k1_neg_range, &k);
     }
     {
         struct k2_exp_args k = {s1, s2};

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from jitgraph import dtypes
+from jitgraph.cgen import strided
 from jitgraph.cgen.arena import bytes_of, shared_places
 from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import (
@@ -40,8 +41,9 @@ from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, many_text
 from jitgraph.cgen.products import product_call
-from jitgraph.cgen.ranges import stream_condition, streamed, trampoline
+from jitgraph.cgen.ranges import Division, stream_condition, streamed, trampoline, work
 from jitgraph.cgen.segment import Segment
+from jitgraph.graph import Variable
 from jitgraph.ops.shape import ShapeI
 
 _C = dtypes.C_TYPES
@@ -74,6 +76,8 @@ class EntryEmitter:
         self.depth = 1
         self.names = Names()  # of what only the text needs
         self.loops: dict[int, LoopEmitter | ChoiceEmitter] = {}
+        self.gathers: strided.Gathers = {}
+        self.read_here: set[Variable] = set()  # arguments that the entry itself reads
 
     def out(self, text: str, depth: int | None = None) -> None:
         line = "    " * (self.depth if depth is None else depth) + text if text else ""
@@ -211,38 +215,46 @@ class EntryEmitter:
         loop = top_loop(kernel)
         assert loop is not None
         self.headers.add("jg_pool.h")
-        extent = poly_text(loop.extent)
         if split == "rows":
-            work = _work(loop)
-            least = "host->parallel_min"
-            if work != "1":
-                least = f"1 + {least} / jg_max(1, {work})"
-            align = 512 if work == "1" else 1
             self.out("{")
             results = self._streamed(kernel)
             if results:
                 args = [*args, stream_condition(kernel, results)]
             self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
-            call = f"{extent}, {align}, {least}, {kernel.name}_range, &k"
-            self.out(f"    jg_parallel_for(host->pool, {call});")
+            self._parallel(kernel, Division.of(kernel, loop))
             self.out("}")
         elif split == "bands":
             self._call_bands(kernel, loop, args)
         else:
-            self._call_chunks(kernel, loop, extent, args)
+            self._call_chunks(kernel, loop, args)
 
-    def _call_chunks(
-        self, kernel: Kernel, loop: For | Blocks, extent: str, args: list[str]
-    ) -> None:
-        inner = _work(loop) if isinstance(loop, For) else "1"
+    def _parallel(self, kernel: Kernel, parts: Division) -> None:
+        """Run a loop, whose arguments stand in `k`, on all threads."""
+        name = kernel.name
+        call = f"jg_parallel_for(host->pool, {parts}, {name}_range, &k);"
+        if name not in self.gathers:
+            self.out(f"    {call}")
+            return
+        g = self._gather_name(name)
+        gathered = f"host->pool, &{g}, scratch + {g}_at, {name}_gathered, &k"
+        self.out(f"    if ({g}.views)")
+        self.out(f"        jg_parallel_gather({gathered});")
+        self.out("    else")
+        self.out(f"        {call}")
+
+    def _gather_name(self, kernel: str) -> str:
+        return f"g{list(self.gathers).index(kernel)}"
+
+    def _call_chunks(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
         names = [f"{acc.name}_of" for acc, _, _ in kernel.partials]
+        parts = Division.of(kernel, loop)
         self.out("{")
-        self.out(f"    const int64_t chunk = jg_chunk_length({extent}, {inner});")
-        self.out(f"    const int64_t chunks = ({extent} + chunk - 1) / chunk;")
+        self.out(f"    const int64_t chunk = {parts.chunk};")
+        self.out(f"    const int64_t chunks = {parts.n};")
         for acc, _, _ in kernel.partials:
             self.out(f"    {_C[acc.dtype]} {acc.name}_of[JG_CHUNKS];")
         self.out(f"    struct {kernel.name}_args k = {{{', '.join(['chunk', *args, *names])}}};")
-        self.out(f"    jg_parallel_for(host->pool, chunks, 1, 2, {kernel.name}_range, &k);")
+        self._parallel(kernel, replace(parts, n="chunks"))
         emitter = Emitter(kernel)
         for acc, target, at in kernel.partials:
             if acc.dtype in dtypes.FLOATS:
@@ -281,7 +293,7 @@ class EntryEmitter:
                 size = Poly.const(0)
                 for b in kernel.bands:
                     size = size + b.size
-                count = f"jg_band_count({poly_text(loop.extent)}, {_work(loop)}, {poly_text(size)})"
+                count = f"jg_band_count({poly_text(loop.extent)}, {work(loop)}, {poly_text(size)})"
                 self.out(f"const int64_t {kernel.name}_bands = {count};")
 
     def _wide_accumulators(self, kernel: Kernel) -> None:
@@ -349,8 +361,14 @@ class EntryEmitter:
 
     # -- the entry ---------------------------------------------------------------------------
     def _entry(self) -> None:
-        self._read_arguments()
+        # What the lengths are made of decides which arguments must be in C order.
         self._lengths_and_checks()
+        self.gathers = strided.gathers(self.segment, self.read_here)
+        after = self.lines[:]
+        self.lines.clear()
+        self._read_arguments()
+        self.lines += after
+        self._divide_gathered()
         for loop in self.loops.values():
             loop.prologue()
         self._count_bands()
@@ -381,11 +399,14 @@ class EntryEmitter:
             self._label_check(item)
 
     def _read_arguments(self) -> None:
+        gathered = {k for slots in self.gathers.values() for k, _ in slots}
         for k, v in enumerate(self.segment.slots):
             dtype, nd = v.type.dtype, v.type.ndim
             code = "JG_" + dtypes.TAGS[dtype].upper().replace("B8", "BOOL")
-            item = dtypes.NUMPY[dtype].itemsize
-            self.out(f"const jg_array *in{k} = jg_argument(host, args, {k}, {code}, {nd}, {item});")
+            read = f"jg_argument(host, args, {k}, {code}, {nd}, {dtypes.NUMPY[dtype].itemsize})"
+            if k in gathered:
+                read = f"jg_any_argument(host, args, {k}, {code}, {nd})"
+            self.out(f"const jg_array *in{k} = {read};")
         conditions: list[str] = []
         for k, v in enumerate(self.segment.slots):
             wrong = [f"!in{k}"]
@@ -400,6 +421,23 @@ class EntryEmitter:
             c = _C[v.type.dtype]
             self.declare(f"a{k}", f"const {c} *a{k} = (const {c} *)in{k}->data;")
 
+    def _divide_gathered(self) -> None:
+        """For arguments that are not in C order: how the loops that read them are divided."""
+        segment = self.segment
+        for kernel in segment.kernels.values():
+            slots, loop = self.gathers.get(kernel.name), top_loop(kernel)
+            if not slots or loop is None:
+                continue
+            self.headers |= {"jg_pool.h", "jg_strided.h"}
+            names = [segment.buffers[segment.slots[k]].name for k, _ in slots]
+            self.parts.append(strided.trampoline(kernel, names))
+            parts = Division.of(kernel, loop)
+            typed = [(k, row, segment.slots[k].type.dtype) for k, row in slots]
+            for line in strided.division(
+                self._gather_name(kernel.name), typed, str(parts), parts.chunk
+            ):
+                self.out(line)
+
     def _lengths_and_checks(self) -> None:
         """Define the lengths, then test what must hold of them."""
         segment = self.segment
@@ -410,6 +448,7 @@ class EntryEmitter:
             self._define(segment.lengths.symbols[position], scalars)
             position += 1
         self.headers |= scalars.headers
+        self.read_here.update(v for v, _ in scalars.reads)
         for k, check in enumerate(segment.checks):
             self._check(segment.first_check + k, check)
 
@@ -430,6 +469,7 @@ class EntryEmitter:
             text = self._slot_length(symbol, lengths.slot_number[v.owner.inputs[0]], v.owner.op.i)
         elif (entry := vector_entry(v)) is not None and entry[0] in lengths.slot_number:
             # Read before any check has passed, so not beyond the end.
+            self.read_here.add(entry[0])
             k = lengths.slot_number[entry[0]]
             name = self.segment.buffers[entry[0]].name
             text = f"{self._vector_length(k)} > {entry[1]} ? {name}[{entry[1]}] : 0"
@@ -482,6 +522,9 @@ class EntryEmitter:
             for size in others:
                 largest = f"jg_max({largest}, {size})"
             offset = f"{place}_at + jg_round_up({largest})"
+        for g in map(self._gather_name, self.gathers):
+            self.out(f"const int64_t {g}_at = {offset};")
+            offset = f"{g}_at + jg_gather_bytes(&{g})"
         fits = ["!outs"]
         if offset != "0":
             self.out(f"const int64_t need = {offset};")
@@ -610,24 +653,6 @@ def _product(dims: Iterable[Poly]) -> Poly:
     for n in dims:
         total = total * n
     return total
-
-
-def _work(loop: For | Blocks) -> str:
-    """Elements of one iteration: the extents of the loops inside, multiplied along the deepest."""
-    best = Poly.const(1)
-    depth = 0
-
-    def descend(body: Sequence[Any], total: Poly, level: int) -> None:
-        nonlocal best, depth
-        for s in body:
-            if isinstance(s, (For, Blocks)):
-                inner = total * s.extent
-                if level + 1 > depth:
-                    best, depth = inner, level + 1
-                descend(s.body, inner, level + 1)
-
-    descend(loop.body, Poly.const(1), 0)
-    return poly_text(best)
 
 
 def _length_text(length: Length) -> str:

@@ -7,14 +7,69 @@ the cache would first read what it overwrites, a third of the traffic of a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from jitgraph import dtypes
 from jitgraph.cgen.emit import broken, poly_text, signature
 from jitgraph.cgen.fuse import VECTOR_FUNCTION, cost_of
-from jitgraph.cgen.ir import Buffer, Call, Comment, For, Kernel, Let, Load, Poly, Store, top_loop
+from jitgraph.cgen.ir import (
+    Blocks,
+    Buffer,
+    Call,
+    Comment,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Poly,
+    Store,
+    top_loop,
+)
 
 _C = dtypes.C_TYPES
+
+
+@dataclass(frozen=True)
+class Division:
+    """How a loop is divided among threads, in C: what `jg_parallel_for` is told."""
+
+    n: str  # iterations
+    align: int  # ranges begin at multiples of it
+    least: str  # below so many iterations there is one thread
+    chunk: str = ""  # the length of a chunk, if that is what an iteration is
+
+    @staticmethod
+    def of(kernel: Kernel, loop: For | Blocks) -> Division:
+        extent, inner = poly_text(loop.extent), work(loop)
+        if kernel.split == "chunks":
+            chunk = f"jg_chunk_length({extent}, {inner if isinstance(loop, For) else '1'})"
+            return Division(f"({extent} + chunk - 1) / chunk", 1, "2", chunk)
+        if inner == "1":
+            return Division(extent, 512, "host->parallel_min")
+        return Division(extent, 1, f"1 + host->parallel_min / jg_max(1, {inner})")
+
+    def __str__(self) -> str:
+        return f"{self.n}, {self.align}, {self.least}"
+
+
+def work(loop: For | Blocks) -> str:
+    """Elements of one iteration: the extents of the loops inside, multiplied along the deepest."""
+    best = Poly.const(1)
+    depth = 0
+
+    def descend(body: Sequence[Any], total: Poly, level: int) -> None:
+        nonlocal best, depth
+        for s in body:
+            if isinstance(s, (For, Blocks)):
+                inner = total * s.extent
+                if level + 1 > depth:
+                    best, depth = inner, level + 1
+                descend(s.body, inner, level + 1)
+
+    descend(loop.body, Poly.const(1), 0)
+    return poly_text(best)
 
 
 def streamed(kernel: Kernel, used_elsewhere: Iterable[Buffer]) -> tuple[Buffer, ...]:

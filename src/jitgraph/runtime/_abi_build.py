@@ -33,6 +33,7 @@ typedef struct {
     jg_blas *blas;
     int64_t parallel_min;
     int64_t stream_min;
+    intptr_t strided;
 } jg_host;
 
 int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,

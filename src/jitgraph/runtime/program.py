@@ -14,7 +14,7 @@ from jitgraph.runtime._abi import ffi
 from jitgraph.runtime.buffers import SMALLEST, allocate
 
 # What an entry returns (csrc/jg_abi.h).
-OK, ARGUMENT, CHECK, LABEL, PLAN, MEMORY = range(6)
+OK, ARGUMENT, CHECK, LABEL, PLAN, MEMORY, ORDER = range(7)
 # Scratch larger than this is given back after a call.
 KEPT_SCRATCH = 64 << 20
 
@@ -172,7 +172,7 @@ class CompiledStep:
         made: list[tuple[np.ndarray, ...]],
     ) -> tuple[np.ndarray, ...]:
         outs = made.pop() if made else None
-        for _ in range(len(args) + 3):
+        for _ in range(len(args) + 4):
             info = work.info
             if status == OK and outs is not None:
                 if work.array is not None and work.array.nbytes > KEPT_SCRATCH:
@@ -183,6 +183,8 @@ class CompiledStep:
                 outs = outputs(self._replan(work))
             elif status == ARGUMENT:
                 args = self._in_order(args, int(info[1]))
+            elif status == ORDER:
+                args = self._in_any_order(args)
             elif status in (CHECK, LABEL):
                 raise CheckFailed(self.segment, int(info[1]), int(info[2]), int(info[3]))
             else:
@@ -211,6 +213,20 @@ class CompiledStep:
                 f"no room for {int(info[4]):,} bytes of intermediate results"
             ) from None
         return planned
+
+    def _in_any_order(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same arguments, for an entry that can read them now.
+
+        They are left as they are if that is worth the loading of the functions for it.
+        """
+        from jitgraph.runtime.strided import SMALLEST_STRIDED, attach_strided
+
+        others = [k for k, a in enumerate(args) if not (a.flags.c_contiguous and a.flags.aligned)]
+        if sum(args[k].nbytes for k in others) >= SMALLEST_STRIDED and attach_strided():
+            return args
+        for k in others:
+            args = self._in_order(args, k)
+        return args
 
     def _in_order(self, args: tuple[Any, ...], k: int) -> tuple[Any, ...]:
         """The same arguments with number k copied into C order, if that was all that was wrong."""
