@@ -427,3 +427,14 @@ def test_names_and_lines_survive() -> None:
     for new in (*stabilise([form], [x]), *optimise([form], FAST_RUN)):
         assert new.name == "loss"
         assert set(line) <= set(new.owner.origins)
+
+
+@pytest.mark.filterwarnings("error")
+def test_products_of_more_than_two() -> None:
+    """T.mul takes any number of operands: no rule may fail on them."""
+    e = T.exp(x)
+    form = T.mul(e, 1 / e.sum(axis=1, keepdims=True), 2.0)
+    data = {x: np.array([[0.5, -0.5, 2.0]])}
+    (got,) = evaluate(stabilise([form], [x]), data)
+    want = np.exp(data[x])
+    np.testing.assert_allclose(got, 2 * want / want.sum(), rtol=4 * ULP["float64"])

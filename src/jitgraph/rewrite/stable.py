@@ -335,6 +335,8 @@ def softmax_of_quotient(node: Apply, rewriter: Rewriter) -> Variable | None:
 
     x = z - max(z) gives softmax(z), which subtracts it itself.
     """
+    if len(node.inputs) != 2:  # a product of more
+        return None
     top, bottom = node.inputs
     if node.op.scalar_name == "mul":
         below = _reciprocal_of(bottom)
