@@ -54,6 +54,8 @@ GCC_FLAGS = (
     "-fno-ssa-phiopt",
     "-fira-region=one",
     "-fno-gcse",
+    "-fno-gcse-after-reload",
+    "-fno-rerun-cse-after-loop",
     "-fno-tree-vrp",
     "-fno-schedule-insns2",
 )
