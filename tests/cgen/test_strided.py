@@ -342,7 +342,7 @@ def test_without_a_compiler_arguments_are_copied(monkeypatch: pytest.MonkeyPatch
 
 # None of them leads out of an array.
 MISTAKES = {
-    "the first row": ("row % v->dim[k] * v->stride[k]", "0 * v->stride[k]"),
+    "the first row": ("row % v->dim[k] * v->stride[k]", "0 * row * v->stride[k]"),
     "the next run": ("to += run * v->item;", "to += 0 * run;"),
     "the columns": ("p + k * stride, sizeof(T)", "p + (7 - k) * stride, sizeof(T)"),
     "the next band": ("p->start += (p->rows - 1) * width;", "p->start += p->rows * width;"),
