@@ -18,6 +18,8 @@ from jitgraph.runtime.program import CheckFailed, NoRoom
 # Values are computed again only to show their shapes, so not when that could take long.
 LARGEST_REPLAY = 50_000_000
 
+E = TypeVar("E", bound=BaseException)
+
 
 def explained(function: Any, error: BaseException, values: Sequence[Any]) -> BaseException:
     """The exception to raise in place of `error`, which a call with `values` met."""
@@ -30,7 +32,7 @@ def explained(function: Any, error: BaseException, values: Sequence[Any]) -> Bas
         return error
     nodes = function.compiled.plan().step_nodes()
     node = nodes[number]
-    details = _details(function, node, values)
+    details = _details(function, node, values) if _verbose() else ""
     placed = _with_place(error, node, _shapes(function, node, values), details)
     return _with_more(placed, function, node, values)
 
@@ -75,31 +77,27 @@ def _explain_check(function: Any, error: CheckFailed, values: Sequence[Any]) -> 
     operands = _operands(node, _shapes(function, node, values))
     place = format_origin(node.origins)
     text = f"{node.op.name}: {what}: {operands}" + (f"   ({place})" if place else "")
-    new = class_(text + _details(function, node, values))
-    return _with_more(new, function, node, values)
-
-
-E = TypeVar("E", bound=BaseException)
+    details = _details(function, node, values) if _verbose() else ""
+    return _with_more(class_(text + details), function, node, values)
 
 
 def _with_more(error: E, function: Any, node: Apply, values: Sequence[Any]) -> E:
     """The error with a method `explain`: the message and all that is known, for printing."""
-    message = str(error)
-    if config.exception_verbosity != "high":
-        error.explain = lambda: message + _all_details(function, node, values)  # type: ignore[attr-defined]
-    else:
-        error.explain = lambda: message  # type: ignore[attr-defined]
+    message, verbose = str(error), _verbose()
+
+    def explain() -> str:
+        return message if verbose else message + _details(function, node, values)
+
+    error.explain = explain  # type: ignore[attr-defined]
     return error
 
 
+def _verbose() -> bool:
+    """Whether messages have the details in them already."""
+    return bool(config.exception_verbosity == "high")
+
+
 def _details(function: Any, node: Apply, values: Sequence[Any]) -> str:
-    """What exception_verbosity=high adds to the message."""
-    if config.exception_verbosity != "high":
-        return ""
-    return _all_details(function, node, values)
-
-
-def _all_details(function: Any, node: Apply, values: Sequence[Any]) -> str:
     """The callers, the graph, and what the arguments hold."""
     from jitgraph.printing import debugprint
 
