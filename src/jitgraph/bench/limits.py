@@ -164,21 +164,11 @@ _BODIES = {"copy": (0, 1), "stream3": (2, 3), "read": (4,), "read2": (5,)}
 
 @cache
 def _library() -> Any:
-    from jitgraph.runtime.cache import default_cache, make_key
-    from jitgraph.runtime.loader import host, load
+    from jitgraph.runtime.library import own_library
+    from jitgraph.runtime.loader import host
     from jitgraph.runtime.threads import ensure_pool
-    from jitgraph.runtime.toolchain import csrc_directory, default_toolchain, tree_digest
 
-    toolchain = default_toolchain()
-    parts = {
-        "graph": SOURCE,
-        "mode": "memory limits",
-        "jitgraph": tree_digest(csrc_directory(), (".h", ".c")),
-        "toolchain": toolchain.identity,
-    }
-    key = make_key(parts)
-    entry = default_cache().get_or_build(key, parts, lambda: (SOURCE, {}), toolchain, {})
-    library = load(entry.object_bytes, entry.key)
+    library = own_library(SOURCE, "memory limits")
     ensure_pool(library, host())
     return library
 

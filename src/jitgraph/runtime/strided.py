@@ -7,7 +7,7 @@ from typing import Any
 
 from jitgraph.errors import JitgraphError
 from jitgraph.runtime._abi import ffi
-from jitgraph.runtime.loader import host, load
+from jitgraph.runtime.loader import host
 
 # Bytes of arguments that are not in C order from which these functions are loaded for them. NumPy
 # copies less than that in the time it takes to find them on disk.
@@ -37,18 +37,8 @@ def attach_strided() -> bool:
 
 
 def _library() -> Any:
-    from jitgraph.runtime.cache import default_cache, make_key
-    from jitgraph.runtime.toolchain import csrc_directory, default_toolchain, tree_digest
+    from jitgraph.runtime.library import own_library
+    from jitgraph.runtime.toolchain import csrc_directory
 
     with open(os.path.join(csrc_directory(), "jg_strided.c"), encoding="utf-8") as file:
-        source = file.read()
-    toolchain = default_toolchain()
-    parts = {
-        "graph": source,
-        "mode": "arguments in any order",
-        "jitgraph": tree_digest(csrc_directory(), (".h", ".c")),
-        "toolchain": toolchain.identity,
-    }
-    key = make_key(parts)
-    entry = default_cache().get_or_build(key, parts, lambda: (source, {}), toolchain, {})
-    return load(entry.object_bytes, entry.key)
+        return own_library(file.read(), "arguments in any order")
