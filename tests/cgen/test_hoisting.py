@@ -16,7 +16,7 @@ ROWS = x.sum(axis=1, keepdims=True)
 
 def inner_loops(text: str) -> list[str]:
     """The text of every loop over j (C, without the loops around it)."""
-    return re.findall(r"for \(int64_t j = [^{]*\{([^{}]*)\}", text)
+    return re.findall(r"(?:for \(int64_t j = |JG_ABREAST\([^{]*, j, )[^{]*\{([^{}]*)\}", text)
 
 
 @pytest.mark.parametrize(

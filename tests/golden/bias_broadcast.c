@@ -1,5 +1,6 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
+#include "jg_abreast.h"
 #include "jg_pool.h"
 #include "jg_sigmoid.h"
 #include "jg_strided.h"
@@ -10,10 +11,10 @@ static void k0_sigmoid(int64_t begin, int64_t end, int64_t n0, const double *res
                        const double *restrict a0, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
-        for (int64_t j = 0; j < n0; j++) {
+        JG_ABREAST(4, double, j, 0, n0, {
             const double t2 = a1[i*n0 + j] + a0[j];
             z0[i*n0 + j] = jg_sigmoid_f64(t2);
-        }
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
+#include "jg_abreast.h"
 #include "jg_arith.h"
 #include "jg_blas.h"
 #include "jg_gemm.h"
@@ -13,11 +14,11 @@
 static void k0s1_tanh(int64_t begin, int64_t end, const double *restrict s10,
                       const double *restrict a3, double *restrict z2)
 {
-    for (int64_t i = begin; i < end; i++) {
+    JG_ABREAST(2, double, i, begin, end, {
         const double t2 = s10[i] + a3[i];
         const double t3 = t2 / 9.0;
         z2[i] = jg_tanh_f64(t3);
-    }
+    });
 }
 
 struct k0s1_tanh_args {

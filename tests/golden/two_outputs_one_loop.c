@@ -1,5 +1,6 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
+#include "jg_abreast.h"
 #include "jg_hyperbolic.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
@@ -11,12 +12,12 @@
 static void k0_tanh_mul(int64_t begin, int64_t end, const double *restrict a0, double *restrict z0,
                         double *restrict z1)
 {
-    for (int64_t i = begin; i < end; i++) {
+    JG_ABREAST(2, double, i, begin, end, {
         const double t1 = jg_tanh_f64(a0[i]);
         z0[i] = t1;
         const double t2 = 1.0 - t1;
         z1[i] = t1 * t2;
-    }
+    });
 }
 
 struct k0_tanh_mul_args {

@@ -182,10 +182,19 @@ class Emitter:
             self.line(depth, f"{place} = {value} {sign} {place} ? {value} : {place};")
 
     def loop(self, s: For, depth: int, begin: str, end: str) -> None:
-        v = s.var
-        self.line(depth, f"for (int64_t {v} = {begin}; {v} < {end}; {v}++) {{")
+        close = self._open(s, depth, begin, end)
         self.block(s.body, depth + 1)
-        self.line(depth, "}")
+        self.line(depth, close)
+
+    def _open(self, s: For | Blocks, depth: int, begin: str, end: str) -> str:
+        """The line that begins a loop; the one that ends it is returned."""
+        v = s.var
+        if s.abreast:
+            count, dtype = s.abreast
+            self.line(depth, f"JG_ABREAST({count}, {_C[dtype]}, {v}, {begin}, {end}, {{")
+            return "});"
+        self.line(depth, f"for (int64_t {v} = {begin}; {v} < {end}; {v}++) {{")
+        return "}"
 
     def blocks(self, s: Blocks, depth: int, begin: str, end: str) -> None:
         v = s.var
@@ -214,7 +223,7 @@ class Emitter:
                 self.line(depth + 1, f"{many_name(call)}({count}, {call.name}_part{operands});")
             elif part or folds:
                 whole = touches_only_blocks(part) and not folds and len(parts) > 1
-                self._part(v, part, folds, kept, depth + 1, ("0" if whole else first, last))
+                self._part(s, part, folds, kept, depth + 1, ("0" if whole else first, last))
         for fold in s.folds:
             self._fold(fold, depth + 1, (first, last))
         self.line(depth, "}")
@@ -232,7 +241,7 @@ class Emitter:
 
     def _part(
         self,
-        v: str,
+        s: Blocks,
         part: list[Any],
         folds: Sequence[Accumulate],
         kept: dict[str, str],
@@ -243,10 +252,10 @@ class Emitter:
 
         The compiler takes a fraction of the time for a loop of known length.
         """
-        first, last = bounds
+        v, (first, last) = s.var, bounds
         at = f"[{v}]" if first == "0" else f"[{v} - {first}]"
         end = "JG_BLOCK" if first == "0" else last
-        self.line(depth, f"for (int64_t {v} = {first}; {v} < {end}; {v}++) {{")
+        close = self._open(s, depth, first, end)
         made = {t.name for t in part if isinstance(t, Let)}
         for name in sorted(_names_in(part, folds) & kept.keys() - made):
             self.line(depth + 1, f"const {_C[kept[name]]} {name} = {name}_part{at};")
@@ -256,7 +265,7 @@ class Emitter:
                 self.line(depth + 1, f"{t.name}_part{at} = {t.name};")
         for fold in folds:
             self.line(depth + 1, f"{fold.acc.name}_part{at} = {bare(self.atom(fold.value))};")
-        self.line(depth, "}")
+        self.line(depth, close)
 
     def _fold(self, fold: Accumulate, depth: int, bounds: tuple[str, str]) -> None:
         """Combine a block with the result so far."""

@@ -47,7 +47,7 @@ def own_cost(node: Apply) -> int:
 
 
 def cost_of(scalar: ScalarFunction) -> int:
-    if scalar.header and scalar.header not in ("jg_arith.h", "jg_round.h"):
+    if scalar.is_vector_function:
         return VECTOR_FUNCTION
     return 4 if scalar.name in ("true_div", "inv", "sqrt", "int_div", "mod") else 1
 

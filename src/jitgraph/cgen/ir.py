@@ -218,11 +218,15 @@ class AccumulateAt:
 
 @dataclass(frozen=True)
 class For:
-    """`for var in range(begin, end)`; begin is 0 unless the loop is a part of a split one."""
+    """`for var in range(begin, end)`; begin is 0 unless the loop is a part of a split one.
+
+    `abreast`: how many vectors are computed at a time, and of which dtype.
+    """
 
     var: str
     extent: Poly
     body: tuple[Any, ...]
+    abreast: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,7 @@ class Blocks:
     body: tuple[Any, ...]
     folds: tuple[Accumulate, ...]
     fills: tuple[tuple[Buffer, Poly], ...] = ()  # what is made for each block, and from where on
+    abreast: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitgraph import dtypes
+from jitgraph.cgen.abreast import set_abreast
 from jitgraph.cgen.ir import (
     ZERO,
     Accumulate,
@@ -377,7 +378,16 @@ def collect(kernel: Kernel) -> Kernel:
     )
 
 
-PASSES = (drop_dead_lets, collapse, hoist, block_reductions, fill_blocks, fold_in_place, collect)
+PASSES = (
+    drop_dead_lets,
+    collapse,
+    hoist,
+    block_reductions,
+    fill_blocks,
+    fold_in_place,
+    set_abreast,
+    collect,
+)
 
 
 def schedule(kernel: Kernel) -> Kernel:

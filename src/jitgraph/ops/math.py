@@ -52,7 +52,16 @@ UNIT = ((-0.9, 0.9),)
 exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1, fast=True)
 exp2 = _unary("exp2", np.exp2, "jg_exp.h", lambda g, x, y: g * y * number_like(LN2, y), fast=True)
 expm1 = _unary("expm1", np.expm1, "jg_exp.h", lambda g, x, y: g * exp(x), ulp=1, fast=True)
-log = _unary("log", np.log, "jg_log.h", lambda g, x, y: g / x, ulp=1, domain=POSITIVE, fast=True)
+log = _unary(
+    "log",
+    np.log,
+    "jg_log.h",
+    lambda g, x, y: g / x,
+    ulp=1,
+    domain=POSITIVE,
+    fast=True,
+    vectors=(2, 4),
+)
 log2 = _unary(
     "log2",
     np.log2,
@@ -60,6 +69,7 @@ log2 = _unary(
     lambda g, x, y: g / (x * number_like(LN2, y)),
     domain=POSITIVE,
     fast=True,
+    vectors=(2, 2),
 )
 log10 = _unary(
     "log10",
@@ -68,6 +78,7 @@ log10 = _unary(
     lambda g, x, y: g / (x * number_like(LN10, y)),
     domain=POSITIVE,
     fast=True,
+    vectors=(2, 2),
 )
 log1p = _unary(
     "log1p",
@@ -89,7 +100,9 @@ sqrt = _unary(
         "__builtin_sqrtf({0})" if result == "float32" else "__builtin_sqrt({0})"
     ),
 )
-cbrt = _unary("cbrt", np.cbrt, "jg_log.h", lambda g, x, y: g / (3 * y * y), domain=POSITIVE)
+cbrt = _unary(
+    "cbrt", np.cbrt, "jg_log.h", lambda g, x, y: g / (3 * y * y), domain=POSITIVE, vectors=(4, 2)
+)
 
 sin = _unary("sin", np.sin, "jg_trig.h", lambda g, x, y: g * cos(x))
 cos = _unary("cos", np.cos, "jg_trig.h", lambda g, x, y: -g * sin(x))
@@ -101,6 +114,7 @@ arcsin = _unary(
     lambda g, x, y: g / sqrt(1 - sqr(x)),
     c="jg_asin_{t}({0})",
     domain=UNIT,
+    vectors=(2, 2),
 )
 arccos = _unary(
     "arccos",
@@ -109,9 +123,15 @@ arccos = _unary(
     lambda g, x, y: -g / sqrt(1 - sqr(x)),
     c="jg_acos_{t}({0})",
     domain=UNIT,
+    vectors=(4, 1),
 )
 arctan = _unary(
-    "arctan", np.arctan, "jg_trig.h", lambda g, x, y: g / (1 + sqr(x)), c="jg_atan_{t}({0})"
+    "arctan",
+    np.arctan,
+    "jg_trig.h",
+    lambda g, x, y: g / (1 + sqr(x)),
+    c="jg_atan_{t}({0})",
+    vectors=(2, 1),
 )
 arctan2 = elementwise(
     "arctan2",
@@ -125,10 +145,16 @@ arctan2 = elementwise(
     domain=((0.3, 3.0),),
     doc="The angle of the point (b, a) in radians, in (-pi, pi].",
 )
-sinh = _unary("sinh", np.sinh, "jg_hyperbolic.h", lambda g, x, y: g * cosh(x))
-cosh = _unary("cosh", np.cosh, "jg_hyperbolic.h", lambda g, x, y: g * sinh(x))
+sinh = _unary("sinh", np.sinh, "jg_hyperbolic.h", lambda g, x, y: g * cosh(x), vectors=(4, 2))
+cosh = _unary("cosh", np.cosh, "jg_hyperbolic.h", lambda g, x, y: g * sinh(x), vectors=(4, 2))
 tanh = _unary(
-    "tanh", np.tanh, "jg_hyperbolic.h", lambda g, x, y: g * (1 - sqr(y)), ulp=1, fast=True
+    "tanh",
+    np.tanh,
+    "jg_hyperbolic.h",
+    lambda g, x, y: g * (1 - sqr(y)),
+    ulp=1,
+    fast=True,
+    vectors=(2, 4),
 )
 arcsinh = _unary(
     "arcsinh",
@@ -136,6 +162,7 @@ arcsinh = _unary(
     "jg_hyperbolic.h",
     lambda g, x, y: g / sqrt(sqr(x) + 1),
     c="jg_asinh_{t}({0})",
+    vectors=(4, 2),
 )
 arccosh = _unary(
     "arccosh",
@@ -144,6 +171,7 @@ arccosh = _unary(
     lambda g, x, y: g / sqrt(sqr(x) - 1),
     c="jg_acosh_{t}({0})",
     domain=((1.3, 3.0),),
+    vectors=(4, 2),
 )
 arctanh = _unary(
     "arctanh",
@@ -152,6 +180,7 @@ arctanh = _unary(
     lambda g, x, y: g / (1 - sqr(x)),
     c="jg_atanh_{t}({0})",
     domain=UNIT,
+    vectors=(4, 2),
 )
 
 
@@ -218,10 +247,12 @@ erf = _unary(
     lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
     fast=True,
+    vectors=(2, 2),
 )
 erfc = _unary(
     "erfc",
     _vectorised(math.erfc),
     "jg_erf.h",
     lambda g, x, y: -g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
+    vectors=(1, 1),
 )

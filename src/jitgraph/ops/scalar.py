@@ -48,6 +48,9 @@ class ScalarFunction:
     smooth: bool = True  # numeric differentiation applies on the whole domain
     doc: str = ""
     fast: Template | None = None  # of accuracy 'fast', where it is another: calls FAST_HEADER
+    # How many vectors of float64 and float32 a loop computes abreast, the fastest as measured: more
+    # keep the units of the processor busy, until there are not registers enough.
+    vectors: tuple[int, int] = (4, 4)
 
     @property
     def printed(self) -> str:
@@ -62,6 +65,17 @@ class ScalarFunction:
     def template(self, operand_dtypes: tuple[str, ...], result: str) -> str:
         text = self.c(operand_dtypes, result) if callable(self.c) else self.c
         return text.replace("{T}", dtypes.C_TYPES[result]).replace("{t}", dtypes.TAGS[result])
+
+    @property
+    def is_vector_function(self) -> bool:
+        """Whether it takes tens of operations, from a header of csrc."""
+        return self.header not in (None, "jg_arith.h", "jg_round.h")
+
+    def abreast(self, dtype: str) -> int:
+        """How many vectors of results a loop computes at a time; 0: it is not a vector function."""
+        if not self.is_vector_function or dtype not in dtypes.FLOATS:
+            return 0
+        return self.vectors[dtype == "float32"]
 
     def interval(self, operand: int) -> Interval:
         return self.domain[min(operand, len(self.domain) - 1)]

@@ -50,8 +50,7 @@ _FREE = (DimShuffle, Reshape, Rebroadcast, Subtensor, Alloc, Shape, ShapeI, Make
 def is_dear(node: Apply) -> bool:
     """A product of matrices, or a function with code of its own (exp, tanh, …)."""
     if isinstance(node.op, Elementwise):
-        header = node.op.scalar.header
-        return header is not None and header not in ("jg_arith.h", "jg_round.h")
+        return node.op.scalar.is_vector_function
     return isinstance(node.op, Dot)
 
 

@@ -1,0 +1,67 @@
+"""Loops that compute several vectors at a time: which ones do, and that no value changes by it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import jitgraph
+import jitgraph.tensor as T
+
+x, v, m = T.dvector("x"), T.dvector("v"), T.dmatrix("m")
+f32 = T.fvector("f32")
+
+MARK = re.compile(r"JG_ABREAST\((\d), (\w+), ")
+
+
+def marks(expression) -> list[tuple[str, ...]]:
+    inputs = [i for i in (x, v, m, f32) if i in set(jitgraph.gof.graph.ancestors([expression]))]
+    return MARK.findall(jitgraph.function(inputs, expression).c_source)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (T.nnet.sigmoid(x), [("4", "double")]),
+        (T.tanh(x) * v, [("2", "double")]),  # it needs too many registers for four
+        (T.tanh(f32), [("4", "float")]),
+        (T.erf(f32), [("2", "float")]),  # computed in float64
+        (T.exp(x) * T.sin(v), [("2", "double")]),
+        (T.exp(x) * T.sin(v) + T.log(x), []),  # three functions do not wait for each other
+        (x * v + 1, []),
+        (T.gammaln(x), []),  # not vectorised
+        (T.exp(m).sum(axis=1), [("4", "double")]),
+        (T.exp(m).sum(axis=0), [("4", "double")]),
+        (T.argmax(T.exp(m), axis=1), []),  # a step depends on the one before
+    ],
+    ids=str,
+)
+def test_loops_with_one_or_two_vector_functions_go_abreast(expression, expected) -> None:
+    assert marks(expression) == expected
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "sin", "erf", "log1p"])
+def test_a_value_has_the_same_bits_at_every_place(name, dtype) -> None:
+    """Against calls with one element each, which never reach the loop over groups."""
+    a = T.vector("a", dtype=dtype)
+    f = jitgraph.function([a], getattr(T, name, getattr(T.nnet, name, None))(a))
+    rng = np.random.default_rng(5)
+    values = (rng.standard_normal(331) * 3).astype(dtype)
+    values[[3, 40, 41, 130, 300]] = [np.nan, np.inf, -np.inf, -0.0, 1e-40]
+    alone = np.concatenate([f(values[k : k + 1]) for k in range(values.size)])
+    for n in (*range(0, 140), 191, 192, 193, 255, 256, 257, 331):
+        np.testing.assert_array_equal(f(values[:n]).view(np.uint8), alone[:n].view(np.uint8))
+
+
+def test_rows_shorter_and_longer_than_a_group() -> None:
+    f = jitgraph.function([m], [T.exp(m).sum(axis=1), T.nnet.softmax(m)])
+    rng = np.random.default_rng(6)
+    for columns in (0, 1, 7, 8, 31, 32, 33, 64, 100, 515):
+        a = rng.standard_normal((5, columns))
+        total, p = f(a)
+        e = np.exp(a)
+        np.testing.assert_allclose(total, e.sum(axis=1), rtol=1e-14)
+        np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=1e-14)
