@@ -240,6 +240,16 @@ JG_MATH float jg_softplus_minus_fast_f32(float x) {
     return (x > 0.0f ? 0.0f : -x) + jg_fast_log1p_unit_f32(e);
 }
 
+/* t softplus(-x) + (1 - t) softplus(x): see jg_sigmoid_crossentropy_f64. */
+JG_MATH double jg_sigmoid_crossentropy_fast_f64(double x, double t) {
+    const double e = jg_fast_exp_inside_f64(jg_clamp_f64(-jg_magnitude_f64(x), -746.0, 1.0));
+    return JG_FMA(x, (x > 0.0 ? 1.0 : 0.0) - t, jg_fast_log1p_unit_f64(e));
+}
+JG_MATH float jg_sigmoid_crossentropy_fast_f32(float x, float t) {
+    const float e = jg_fast_exp_inside_f32(jg_clamp_f32(-jg_magnitude_f32(x), -104.0f, 1.0f));
+    return JG_FMAF(x, (x > 0.0f ? 1.0f : 0.0f) - t, jg_fast_log1p_unit_f32(e));
+}
+
 /* -- erf -- */
 
 /* erf(a)/a - 1 in z = a^2, a <= 0.83: error 2^-55 (f32: 2^-27). */

@@ -14,6 +14,7 @@ FAST = (
     "tanh",
     "sigmoid",
     "softplus",
+    "sigmoid_crossentropy",
     "log",
     "log2",
     "log10",

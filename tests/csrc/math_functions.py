@@ -186,6 +186,11 @@ declare(
 # --- elementary functions to 2 ULP ---------------------------------------------------------------
 
 
+def sigmoid_crossentropy(x: mpfr, t: mpfr) -> mpfr:
+    """Both terms as they stand: they do not cancel for 0 <= t <= 1."""
+    return t * softplus(-x) + (1 - t) * softplus(x)
+
+
 def logaddexp(a: mpfr, b: mpfr) -> mpfr:
     high, low = max(a, b), min(a, b)
     return (
@@ -230,6 +235,52 @@ declare(
     ulp=1.0,
     specials=(*ODD_SPECIALS, (27.0, 3.0), (-8.0, -2.0), (INF, INF), (-INF, -INF)),
     long_double="cbrtl(x)",
+)
+declare(
+    "sigmoid_crossentropy",
+    "jg_sigmoid.h",
+    sigmoid_crossentropy,
+    {
+        "f64": (
+            (-745.2, 745.2),
+            (0.0, 1.0),
+            (-40.0, 40.0),
+            (0.0, 1.0),
+            (-1.0, 1.0),
+            (0.0, 1.0),
+            (-40.0, 40.0),
+            (0.999, 1.0),
+            (-40.0, 40.0),
+            (5e-324, 1e-3),
+        ),
+        "f32": (
+            (-104.0, 104.0),
+            (0.0, 1.0),
+            (-20.0, 20.0),
+            (0.0, 1.0),
+            (-1.0, 1.0),
+            (0.0, 1.0),
+            (-20.0, 20.0),
+            (0.999, 1.0),
+            (-20.0, 20.0),
+            (1e-45, 1e-3),
+        ),
+    },
+    arity=2,
+    ulp=2.0,
+    cost=2,
+    specials=(
+        (INF, 0.5, INF),
+        (-INF, 0.5, INF),
+        (INF, 0.0, INF),
+        (-INF, 1.0, INF),
+        (NAN, 0.5, NAN),
+        (NAN, 0.0, NAN),
+        (NAN, 1.0, NAN),
+        (1.0, NAN, NAN),
+        (1e4, 1.0, 0.0),
+        (-1e4, 0.0, 0.0),
+    ),
 )
 declare(
     "logaddexp",

@@ -231,7 +231,7 @@ def expected(case: Case, arrays: list[np.ndarray]) -> np.ndarray:
 
 def tolerance(case: Case, arrays: list[np.ndarray], value: np.ndarray) -> np.ndarray:
     """How far compiled code and reference may be apart, in ULP of the reference."""
-    name = case.function.name
+    name = case.function.name.removesuffix("{fast}")
     own = case.result == "float64" or name in OWN_DTYPE
     reference = REFERENCE_ULP.get(name, NUMPY_ULP) if own else 0.5
     allowed = np.full(value.shape, case.function.ulp + reference)

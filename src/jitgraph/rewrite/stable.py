@@ -58,6 +58,7 @@ sigmoid, softplus, logaddexp = map(builder, ("sigmoid", "softplus", "logaddexp")
 erf, erfc = map(builder, ("erf", "erfc"))
 sqrt_, sqr_, abs_, inv = map(builder, ("sqrt", "sqr", "abs_", "inv"))
 switch_ = builder("switch")
+sigmoid_crossentropy = builder("sigmoid_binary_crossentropy")
 Softmax_, LogSoftmax_, Pick_, LogSoftmaxPick_ = map(
     builder, ("Softmax", "LogSoftmax", "Pick", "LogSoftmaxPick")
 )
@@ -550,8 +551,19 @@ def _is_bounded_above(x: Variable) -> bool:
     )
 
 
+# One logarithm in place of two. Its derivative is sigmoid(x) - t, which loses the small values that
+# the two terms keep, so this is not done before differentiation.
+SIGMOID_CROSSENTROPY = _law(
+    "t * softplus(-x) + (1 - t) * softplus(x) -> sigmoid_binary_crossentropy(x, t)",
+    A * softplus(-X) + (1 - A) * softplus(X),
+    sigmoid_crossentropy(X, A),
+    "local_sigmoid_crossentropy",
+    domain={"a": (0.0, 1.0)},  # elsewhere the terms may cancel, on either side
+)
+
 RULES: list[Rule] = [
     *SIGMOID,
+    SIGMOID_CROSSENTROPY,
     *EXP_LOG,
     log_sum_exp,
     softmax_of_quotient,
@@ -567,4 +579,7 @@ RULES: list[Rule] = [
 # What `grad` needs beside them: minus signs that these rules leave behind meet and vanish, and
 # those written as a factor are seen.
 _SIGNS = ("-(-x) -> x", "x * -1 -> -x")
-BEFORE_GRADIENT: list[Rule] = [*RULES, *(r for r in NEGATION if r.name in _SIGNS)]
+BEFORE_GRADIENT: list[Rule] = [
+    *(r for r in RULES if r is not SIGMOID_CROSSENTROPY),
+    *(r for r in NEGATION if r.name in _SIGNS),
+]
