@@ -43,18 +43,23 @@ static inline void jg_stream_store(jg_stream_word *to, jg_stream_word value)
 #endif
 }
 
-/* Copy a block. `from` is aligned to 64 bytes; where `to` is not, the copy is an ordinary one. */
+/* Copy a block. What lies before the first whole line of `to` and behind the last one is stored as
+ * usual: arrays of NumPy begin 16 bytes behind a line, where two blocks meet in one. */
 static inline void jg_stream(void *to, const void *from, size_t bytes)
 {
-    if ((uintptr_t)to % 64 != 0) {
-        memcpy(to, from, bytes);
-        return;
+    typedef double loose __attribute__((vector_size(JG_STREAM_WORD), aligned(1), may_alias));
+    const size_t before = -(uintptr_t)to % 64;
+    if (before) {
+        const size_t head = before < bytes ? before : bytes;
+        memcpy(to, from, head);
+        to = (char *)to + head, from = (const char *)from + head, bytes -= head;
     }
     const size_t whole = bytes - bytes % JG_STREAM_WORD;
     for (size_t i = 0; i < whole; i += JG_STREAM_WORD)
         jg_stream_store((jg_stream_word *)((char *)to + i),
-                        *(const jg_stream_word *)((const char *)from + i));
-    memcpy((char *)to + whole, (const char *)from + whole, bytes - whole);
+                        *(const loose *)((const char *)from + i));
+    if (bytes > whole)
+        memcpy((char *)to + whole, (const char *)from + whole, bytes - whole);
 }
 
 /* After the last block of a thread: its stores become visible before whatever it does next. */

@@ -72,7 +72,7 @@ def test_all_axes_of_a_matrix(threads: int) -> None:
 
 @pytest.mark.parametrize("offset", range(0, 9))
 def test_into_an_array_at_any_address(offset: int, threads: int) -> None:
-    """Whole lines cannot be stored where the array does not begin with one; nothing else is hit."""
+    """The array need not begin with a line of the cache; nothing beside it is hit."""
     f = jitgraph.function([x], x * 3)
     room = np.full(3000, 7.0)
     values = np.arange(2500.0)
