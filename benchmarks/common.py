@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+PIECES = 10  # of a timing of many calls
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -55,10 +56,14 @@ def take_turns(
 
 
 def _seconds(call: Callable[[], Any], calls: int) -> float:
-    started = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - started) / calls
+    """Median of some pieces: another program that has the processor meanwhile meets a few only."""
+    count, pieces = max(1, calls // PIECES), []
+    for _ in range(min(PIECES, calls)):
+        started = time.perf_counter()
+        for _ in range(count):
+            call()
+        pieces.append((time.perf_counter() - started) / count)
+    return statistics.median(pieces)
 
 
 def fresh(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Any:

@@ -2,8 +2,10 @@
  *
  * The entry of a library gets the address of a tuple of arrays. The layout of a tuple and of an
  * array object is part of the public C interfaces of CPython and NumPy (PyTupleObject,
- * PyArrayObject_fields); the offsets that differ between interpreters come in jg_host, and the
- * loader has checked them in this process before the first call. No Python.h is needed.
+ * PyArrayObject_fields), as is that a float (PyFloatObject) and a NumPy number (arrayscalars.h) have
+ * their value behind the header; that of an int (PyLongObject) is not promised. What differs between
+ * interpreters comes in jg_host, and the loader has checked it in this process before the first
+ * call. No Python.h is needed.
  */
 #ifndef JG_ABI_H
 #define JG_ABI_H
@@ -35,7 +37,23 @@ typedef struct {
     int64_t parallel_min; /* elements below which a loop stays on one thread */
     int64_t stream_min;   /* bytes of results from which a loop writes past the caches */
     const jg_strided *strided; /* how arguments that are not in C order are read, 0: not loaded */
+    intptr_t float_type;       /* float */
+    intptr_t int_type;         /* int, 0: it is not known how its values lie in memory */
+    int64_t int_is_tagged;     /* whether their first word is a tag (from CPython 3.12 on) */
+    int64_t rounds_floats;     /* whether a float may be rounded to float32 (config.floatX) */
+    intptr_t number_type[16];  /* NumPy's types of single numbers, in the order of jg_dtype */
 } jg_host;
+
+/* A call of jg_entry, of which all but the items of a list stay the same from call to call: one
+ * address is passed in less time than six arguments are converted.
+ */
+typedef struct {
+    int64_t segment;
+    const jg_host *host;
+    const intptr_t *tuples; /* the items: arguments, outputs */
+    void *scratch;
+    int64_t *info;
+} jg_call;
 
 enum jg_dtype {
     JG_BOOL, JG_I8, JG_I16, JG_I32, JG_I64, JG_U8, JG_U16, JG_U32, JG_U64, JG_F32, JG_F64
@@ -107,6 +125,83 @@ static inline const jg_array *jg_argument(const jg_host *host, intptr_t tuple, i
 {
     const jg_array *a = jg_any_argument(host, tuple, i, dtype, nd);
     return a && (a->flags & JG_ALIGNED_AND_NATIVE) && jg_is_contiguous(a, item) ? a : 0;
+}
+
+/* A number in C, made of one of Python. */
+typedef union {
+    int64_t i64;
+    int32_t i32;
+    int16_t i16;
+    int8_t i8;
+    double f64;
+    float f32;
+} jg_room;
+
+/* The value of an int of at most two digits of 30 bits: the word behind the header is the number of
+ * digits, with the sign of the value, or 8 times their number plus 0 (positive), 1 (zero) or 2
+ * (negative). INT64_MIN if it has more.
+ */
+static inline int64_t jg_int_value(const jg_host *host, const void *value)
+{
+    const int64_t word = *(const int64_t *)value;
+    const uint32_t *digit = (const uint32_t *)value + 2;
+    const int negative = host->int_is_tagged ? (word & 3) == 2 : word < 0;
+    const int64_t digits = host->int_is_tagged ? word >> 3 : negative ? -word : word;
+    if (digits > 2)
+        return INT64_MIN;
+    const int64_t size = digits == 0   ? 0
+                         : digits == 1 ? digit[0]
+                                       : digit[0] | (int64_t)digit[1] << 30;
+    return negative ? -size : size;
+}
+
+/* x as a number of the given dtype; 0 if that has no such number, or none of its neighbours. */
+static inline const void *jg_from_int(int64_t x, enum jg_dtype dtype, jg_room *room)
+{
+    static const int8_t bits[] = {
+        [JG_BOOL] = 0, [JG_I8] = 7,   [JG_I16] = 15, [JG_I32] = 31, [JG_I64] = 60, [JG_U8] = 8,
+        [JG_U16] = 16, [JG_U32] = 32, [JG_U64] = 60, [JG_F32] = 24, [JG_F64] = 53,
+    };
+    const int64_t end = (int64_t)1 << bits[dtype];
+    const int is_unsigned = dtype >= JG_U8 && dtype <= JG_U64;
+    if (dtype == JG_BOOL || x >= end || x < (is_unsigned ? 0 : -end))
+        return 0;
+    if (dtype == JG_F64)
+        room->f64 = (double)x;
+    else if (dtype == JG_F32)
+        room->f32 = (float)x;
+    else if (dtype == JG_I8 || dtype == JG_U8)
+        room->i8 = (int8_t)x;
+    else if (dtype == JG_I16 || dtype == JG_U16)
+        room->i16 = (int16_t)x;
+    else if (dtype == JG_I32 || dtype == JG_U32)
+        room->i32 = (int32_t)x;
+    else
+        room->i64 = x;
+    return room;
+}
+
+/* Where the value of argument i is: an array of no axes or a NumPy number of the given dtype, or a
+ * Python number of which that dtype loses nothing (or what is allowed), converted into `room` if
+ * need be. 0 if it is anything else. Numbers do not change, and the tuple keeps them alive.
+ */
+static inline const void *jg_number(const jg_host *host, intptr_t tuple, int64_t i,
+                                    enum jg_dtype dtype, jg_room *room)
+{
+    const void *value = jg_fields(host, jg_item(host, tuple, i));
+    const intptr_t type = ((const intptr_t *)value)[-1];
+    if (type == host->number_type[dtype] || (dtype == JG_F64 && type == host->float_type))
+        return value;
+    if (type == host->float_type && dtype == JG_F32) {
+        const double x = *(const double *)value;
+        room->f32 = (float)x;
+        const int rounded = host->rounds_floats && __builtin_isfinite(room->f32);
+        return room->f32 == x || x != x || rounded ? room : 0;
+    }
+    if (type == host->int_type)
+        return jg_from_int(jg_int_value(host, value), dtype, room);
+    const jg_array *a = jg_any_argument(host, tuple, i, dtype, 0);
+    return a && (a->flags & JG_ALIGNED_AND_NATIVE) ? a->data : 0;
 }
 
 /* Whether output i has the lengths that follow from the arguments. */

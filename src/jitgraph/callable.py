@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from jitgraph.arguments import Argument
 from jitgraph.compiling import Compiled
 from jitgraph.function_io import In
 from jitgraph.graph import Apply, Container, SharedVariable, TensorType, Variable
@@ -68,8 +71,18 @@ class Function:
         checked = self.compiled.c_inputs.issuperset(range(n))
         self._fast_arity = n if required and checked else -1
         self._keywords = self._unambiguous_names()
+        self._by_name: Callable[[dict[str, Any]], tuple[Any, ...]] | None = None
+        if n > 1:  # one name would give the value itself, no tuple
+            self._by_name = itemgetter(*self._keywords)
         self._takes_out = all(i.name != "out" for i in self.ins)
-        self._has_scalars = any(getattr(i.variable.type, "ndim", 1) == 0 for i in self.ins)
+        self._arguments = [Argument(i) for i in self.ins]
+        # Compiled code reads numbers; steps in Python, and inputs with rules of their own, have to
+        # be given arrays. A vain attempt without would cost more than a look at the arguments.
+        in_place = program.direct is not None and all(a.in_place for a in self._arguments)
+        numbers = [i for i, a in zip(self.ins, self._arguments, strict=True) if a.is_number]
+        self._needs_arrays = bool(numbers) and not in_place
+        # Where one call has had numbers to be rounded, the next ones will.
+        self._may_round = self._needs_arrays or any(i.allow_downcast for i in numbers)
         self._returns_one = self.returns == "one"
         self._random = self._random_steps()
         # Without state the arguments go straight to the one C entry.
@@ -117,49 +130,57 @@ class Function:
 
     # -- calling -----------------------------------------------------------------------------
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) != self._fast_arity or kwargs:
-            if kwargs and self._fast_arity >= 0:
-                return self._call_named(args, kwargs)
-            return self._call_bound(args, kwargs)
-        if self._has_scalars:
-            # Numbers are the usual arguments here; a vain attempt with them would cost more.
+        if kwargs or len(args) != self._fast_arity:
+            if len(args) + len(kwargs) != self._fast_arity:
+                return self._call_otherwise(args, kwargs)
+            try:
+                args = self._in_order(args, kwargs)
+            except KeyError:
+                return self._call_bound(args, kwargs)
+        if self._needs_arrays:
             for a in args:
                 if type(a) is not np.ndarray:
-                    return self._package(self._run(self._filtered(args)))
+                    args = self._filtered(args)
+                    break
         try:
             direct = self._direct
             results = self._run(args) if direct is None else direct(args)
         except BadArgument:
+            self._needs_arrays = self._may_round
             results = self._run(self._filtered(args))
         except (CheckFailed, MemoryError) as error:
             raise self._explained(error, args) from None
         return results[0] if self._returns_one else self._package(results)
 
-    def _call_named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call with keywords, where they name each remaining input, as if without.
+    def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The values of all inputs. KeyError where the keywords name other inputs than are left."""
+        if not args and self._by_name is not None:
+            return self._by_name(kwargs)
+        return args + tuple([kwargs[n] for n in self._keywords[len(args) :]])  # type: ignore[index]
 
-        `out=` may be one more, for an array into which the C code can write directly. Any other
-        call, the wrong ones among them, takes the general way.
+    def _call_otherwise(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that does not simply give a value to each input.
+
+        With `out=`, compiled code stores its only result where it is asked to. Any other call, the
+        wrong ones among them, takes the general way.
         """
-        arity, given = self._fast_arity, len(args) + len(kwargs)
-        values = args
-        if len(args) < arity:
+        whole = self._whole
+        out = kwargs.get("out") if self._takes_out else None
+        if (
+            out is not None
+            and whole is not None
+            and len(args) + len(kwargs) == self._fast_arity + 1
+        ):
             try:
-                values = args + tuple([kwargs[n] for n in self._keywords[len(args) :]])  # type: ignore[index]
+                values = args if len(kwargs) == 1 else self._in_order(args, kwargs)
             except KeyError:
                 return self._call_bound(args, kwargs)
-        if given == arity:
-            return self(*values)
-        out = kwargs.get("out") if self._takes_out and given == arity + 1 else None
-        if out is not None and self._whole is not None:
-            from jitgraph.runtime.into import stored_directly
-
-            if self._has_scalars:
+            if self._needs_arrays:
                 values = self._filtered(values)
             if self._tail:
                 values = values + tuple([c.data for c in self.containers]) + self._constants
             order = self.program.order
-            if stored_directly(self._whole, values if order is None else order(values), out):
+            if whole.store(values if order is None else order(values), out):
                 return out
         return self._call_bound(args, kwargs)
 
@@ -211,7 +232,11 @@ class Function:
             return error
         from jitgraph.explain import explained
 
-        return explained(self, error, values)
+        shown = list(values)
+        if self.compiled.program.direct is not None:  # it may have read numbers in their places
+            with contextlib.suppress(TypeError, ValueError):  # there is an error to tell already
+                shown[: len(self.ins)] = map(Argument.array, self._arguments, values)
+        return explained(self, error, shown)
 
     def _package(self, results: Sequence[Any]) -> Any:
         if self.returns == "one":
@@ -295,29 +320,20 @@ class Function:
 
     def _filtered(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """The values as arrays of the declared types."""
-        from jitgraph.tensor.filter import filter_value
-
         if self.trust_input:
             return tuple(values)
         result = []
-        for k, (i, value) in enumerate(zip(self.ins, values, strict=True)):
-            type_ = i.variable.type
-            if not isinstance(type_, TensorType):
-                result.append(value)
-                continue
-            if type(value) is float and type_ == _FLOAT_SCALAR and not i.strict:
-                result.append(np.array(value))
-                continue
+        for k, (argument, value) in enumerate(zip(self._arguments, values, strict=True)):
             try:
-                array = filter_value(type_, value, i.strict, i.allow_downcast)
+                result.append(argument.array(value))
             except (TypeError, ValueError) as error:
+                i = self.ins[k]
                 where = i.variable.where
                 raise type(error)(
                     f"Bad input argument{self._argument_name(i)} to jitgraph function"
                     f"{self._named()} "
                     f"at index {k} (0-based).{f' ({where})' if where else ''}\n{error}"
                 ) from None
-            result.append(array.view(np.ndarray) if type(array) is not np.ndarray else array)
         return tuple(result)
 
     def _named(self) -> str:
@@ -574,5 +590,4 @@ def _lock_of(container: Container) -> Any:
     return lock
 
 
-_FLOAT_SCALAR = TensorType("float64", ())
 _PYTHON_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, AssertionError, RuntimeError)

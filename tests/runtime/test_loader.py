@@ -61,7 +61,7 @@ def test_loading_needs_no_parser() -> None:
 def test_the_declaration_is_what_a_c_compiler_makes_of_it(toolchain: Toolchain) -> None:
     """The oracle for sizes and offsets: offsetof in C, over the same text."""
     declarations = _abi_build.CDEF.partition("int64_t jg_entry")[0]
-    fields = [(s, f) for s in ("jg_blas", "jg_host") for f, _ in ffi.typeof(s).fields]
+    fields = [(s, f) for s in ("jg_blas", "jg_host", "jg_call") for f, _ in ffi.typeof(s).fields]
     lines = [f"info[{i}] = offsetof({s}, {f});" for i, (s, f) in enumerate(fields)]
     source = (
         f"#include <stdint.h>\n#include <stddef.h>\n{declarations}\n"
@@ -352,6 +352,68 @@ def test_a_wrong_layout_is_noticed(field: str, change: int, words: str) -> None:
     assert loader.check_layout(wrong) == ""
     setattr(wrong, field, getattr(wrong, field) + change)
     assert words in loader.check_layout(wrong)
+
+
+INTS = """
+#include "jg_abi.h"
+JG_EXPORT int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
+                           void *scratch, int64_t *info);
+int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs, void *scratch,
+                 int64_t *info)
+{
+    (void)segment, (void)outs, (void)scratch, (void)info;
+    return jg_int_value(host, (const void *)args);
+}
+"""
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_ints_are_read_as_two_generations_of_cpython_store_them(
+    toolchain: Toolchain, tagged: bool
+) -> None:
+    """Written out by hand here: number of digits with the sign, or with a tag; digits of 30 bits.
+
+    Source: longintrepr.h of CPython 3.11 (ob_size) and of 3.12 (lv_tag).
+    """
+    library = loader.load(compiled(toolchain, INTS), "ints")
+    layout = ffi.new("jg_host *", loader.host()[0])
+    layout.int_is_tagged = tagged
+    words = ffi.new("uint32_t[6]")
+    for sign, digits, expected in (
+        (0, (), 0),
+        (1, (1,), 1),
+        (-1, (1,), -1),
+        (1, (0x3FFFFFFF,), 2**30 - 1),
+        (-1, (0, 1), -(2**30)),
+        (1, (5, 7), 7 * 2**30 + 5),
+        (-1, (0x3FFFFFFF, 0x3FFFFFFF), 1 - 2**60),
+        (1, (0, 0, 1), -(2**63)),
+        (-1, (1, 2, 3, 4), -(2**63)),
+    ):
+        first = {0: 1, 1: 0, -1: 2}[sign] + 8 * len(digits) if tagged else sign * len(digits)
+        ffi.cast("int64_t *", words)[0] = first
+        for k in range(4):
+            words[2 + k] = digits[k] if k < len(digits) else 0x2AAAAAAA  # not to be read
+        address = int(ffi.cast("intptr_t", words))
+        assert library.jg_entry(0, layout, address, 0, NULL, NULL) == expected
+
+
+def test_ints_in_an_unknown_form_are_not_read() -> None:
+    """Of this interpreter the form is known; what it is taken for can be wrong."""
+    layout = ffi.new("jg_host *", loader.host()[0])
+    assert loader._ints_are_known(layout) and layout.int_type == id(int)
+    layout.int_is_tagged = not layout.int_is_tagged
+    assert not loader._ints_are_known(layout)
+
+
+def test_items_of_a_list_stay_where_they_are() -> None:
+    values: list[Any] = [None, 1.5]
+    items = loader.items_of(values)
+    for _ in range(3):
+        values[0], values[1] = object(), [values]
+        assert [items[0], items[1]] == [id(values[0]), id(values[1])]
+        gc.collect()
+    values[1] = None
 
 
 def test_another_interpreter_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

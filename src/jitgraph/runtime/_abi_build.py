@@ -34,10 +34,24 @@ typedef struct {
     int64_t parallel_min;
     int64_t stream_min;
     intptr_t strided;
+    intptr_t float_type;
+    intptr_t int_type;
+    int64_t int_is_tagged;
+    int64_t rounds_floats;
+    intptr_t number_type[16];
 } jg_host;
+
+typedef struct {
+    int64_t segment;
+    const jg_host *host;
+    const intptr_t *tuples;
+    void *scratch;
+    int64_t *info;
+} jg_call;
 
 int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,
                  void *scratch, int64_t *info);
+int64_t jg_run(const jg_call *call);
 intptr_t jg_pool_new(int64_t threads);
 void jg_pool_resize(intptr_t pool, int64_t threads);
 

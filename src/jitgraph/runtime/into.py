@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.runtime.program import OK, CompiledStep, Program, Workspace
+from jitgraph.runtime.program import CompiledStep, Program
 
 
 def given_outputs(out: Any, returns: Any, n: int) -> list[np.ndarray | None]:
@@ -79,25 +79,6 @@ def overlaps_itself(a: np.ndarray) -> bool:
 def is_plain(a: np.ndarray) -> bool:
     """Whether compiled code can store into `a` as it does into its own arrays."""
     return type(a) is np.ndarray and a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative
-
-
-def stored_directly(step: CompiledStep, args: tuple[Any, ...], z: Any) -> bool:
-    """Have `step` compute its only result in `z`; False if that takes more than calling it.
-
-    It does where `z` is not a plain array of the result's dtype and shape apart from all arguments,
-    where one of these is not as the code reads it, and where a check fails.
-    """
-    dtype, ndim = step.types[0]
-    if type(z) is not np.ndarray or z.dtype is not dtype or z.ndim != ndim or not z.flags.carray:
-        return False
-    for a in args:
-        if type(a) is not np.ndarray or np.may_share_memory(a, z):
-            return False
-    outs = (z,)
-    work = step.free.pop() if step.free else Workspace(step.lengths)
-    status = step.entry(step.segment, step.host, id(args), id(outs), work.pointer, work.info)
-    step.free.append(work)
-    return bool(status == OK)
 
 
 def run_into(

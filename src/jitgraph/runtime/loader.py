@@ -136,9 +136,9 @@ _kept_alive: list[Any] = []  # cffi owns what it allocates; the host structure p
 def host() -> Any:
     """Return the `jg_host *` of this process, filled at the first call.
 
-    It holds where the fields of arrays and tuples are and the addresses of `numpy.ndarray`
-    and of the native dtype objects.  `pool` and `blas` are zero until their owners set them.
-    Raises JitgraphError if the interpreter or NumPy lays objects out differently.
+    It holds where the fields of arrays and tuples are and the addresses of `numpy.ndarray`, of
+    the types of numbers and of the native dtype objects.  `pool` and `blas` are zero until their
+    owners set them.  Raises JitgraphError if the interpreter or NumPy lays objects out differently.
     """
     global _host
     if _host is None:
@@ -148,9 +148,12 @@ def host() -> Any:
         filled.ndarray_type = id(np.ndarray)
         filled.parallel_min = config.parallel_threshold
         filled.stream_min = config.streaming_threshold
+        filled.rounds_floats = config.floatX == "float32"
         dtypes = [np.dtype(name) for name in NAMES]
+        filled.float_type = id(float)
         for position, dtype in enumerate(dtypes):
             filled.descr[position] = id(dtype)
+            filled.number_type[position] = id(dtype.type)
         problem = check_layout(filled)
         if problem:
             raise JitgraphError(
@@ -158,9 +161,12 @@ def host() -> Any:
                 f"({sys.implementation.name} {sys.version.split()[0]}, NumPy {np.__version__}). "
                 "mode='reference' works without them."
             )
+        filled.int_is_tagged = sys.version_info >= (3, 12)
+        filled.int_type = id(int) if _ints_are_known(filled) else 0
         _kept_alive.extend(dtypes)
         config.watch("parallel_threshold", lambda n: setattr(filled, "parallel_min", n))
         config.watch("streaming_threshold", lambda n: setattr(filled, "stream_min", n))
+        config.watch("floatX", lambda name: setattr(filled, "rounds_floats", name == "float32"))
         _host = filled
     return _host
 
@@ -199,10 +205,51 @@ def check_layout(layout: Any) -> str:
     items = ffi.cast("intptr_t *", id(arrays) + layout.tuple_items)
     if [items[i] for i in range(len(arrays))] != [id(a) for a in arrays]:
         return "the items of tuples are elsewhere"
+    listed = list(arrays)
+    items = items_of(listed)
+    if [items[i] for i in range(len(listed))] != [id(a) for a in listed]:
+        return "the items of lists are elsewhere"
     for array in arrays:
         if _read_array(layout, array) != _expected(array):
             return f"the fields of arrays are elsewhere (checked with {array.dtype}{array.shape})"
+    for number in (-1.1, *(np.array(-7).astype(name)[()] for name in NAMES)):
+        value = ffi.cast("char *", id(number) + layout.object_header)
+        expected = np.asarray(number).tobytes()
+        if ffi.buffer(value, len(expected))[:] != expected:
+            return f"the values of numbers are elsewhere (checked with {type(number).__name__})"
     return ""
+
+
+def items_of(values: list[Any]) -> Any:
+    """Where the addresses of the items are, until the length of the list changes.
+
+    Source: PyListObject of the public C interface; its items follow their number.
+    """
+    return ffi.cast("intptr_t **", id(values) + object.__basicsize__ + ffi.sizeof("intptr_t"))[0]
+
+
+def _ints_are_known(layout: Any) -> bool:
+    """Whether the values of ints lie in memory as `jg_int_value` reads them.
+
+    The language leaves that to the interpreter: code that cannot read them is given arrays.
+    """
+    info = sys.int_info
+    if (info.bits_per_digit, info.sizeof_digit) != (30, 4):
+        return False
+    for digits in ((), (1,), (0x2ABCDEF1,), (0, 1), (0x3FFFFFFF, 0x3FFFFFFF), (5, 6, 7)):
+        size = sum(d << 30 * k for k, d in enumerate(digits))
+        for sign in (1, -1) if size else (0,):
+            number = sign * size
+            word = len(digits) * 8 + 1 - sign if layout.int_is_tagged else len(digits) * sign
+            found = ffi.cast("char *", id(number) + layout.object_header)
+            first = int(ffi.cast("int64_t *", found)[0])
+            # Bit 2 of a tag has no meaning for the value.
+            if (first & ~4 if layout.int_is_tagged else first) != word:
+                return False
+            stored = ffi.cast("uint32_t *", found) + 2
+            if tuple(stored[k] for k in range(len(digits))) != digits:
+                return False
+    return True
 
 
 def _read_array(layout: Any, array: np.ndarray) -> tuple[Any, ...]:

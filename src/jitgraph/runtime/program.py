@@ -12,6 +12,7 @@ import numpy as np
 from jitgraph import dtypes
 from jitgraph.runtime._abi import ffi
 from jitgraph.runtime.buffers import SMALLEST, allocate
+from jitgraph.runtime.loader import items_of
 
 # What an entry returns (csrc/jg_abi.h).
 OK, ARGUMENT, CHECK, LABEL, PLAN, MEMORY, ORDER = range(7)
@@ -52,12 +53,21 @@ class NoRoom(MemoryError):
 class Workspace:
     """Scratch memory and the exchange array of one call; calls at the same time have their own."""
 
-    __slots__ = ("array", "info", "pointer")
+    __slots__ = ("array", "call", "info", "pair", "pointer")
 
-    def __init__(self, lengths: int):
-        self.info = ffi.new("int64_t[]", 5 + lengths)
+    def __init__(self, step: CompiledStep):
+        self.info = ffi.new("int64_t[]", 5 + step.lengths)
+        self.pair: list[Any] = [None, None]  # arguments and results, while they are being computed
+        self.call = ffi.new("jg_call *")
+        self.call.segment, self.call.host, self.call.info = step.segment, step.host, self.info
+        self.call.tuples = items_of(self.pair)
+        self.release()
+
+    def release(self) -> None:
+        """Have no scratch memory."""
         self.array: np.ndarray | None = None
-        self.pointer = ffi.NULL
+        self.pointer = self.call.scratch = ffi.NULL
+        self.info[0] = 0
 
     def reserve(self, size: int) -> None:
         """Have at least `size` bytes, aligned to a cache line."""
@@ -65,7 +75,7 @@ class Workspace:
             return
         self.array = allocate((size + 64,), dtypes.NUMPY["uint8"])
         address = self.array.ctypes.data
-        self.pointer = ffi.cast("void *", (address + 63) & ~63)
+        self.pointer = self.call.scratch = ffi.cast("void *", (address + 63) & ~63)
         self.info[0] = size
 
 
@@ -73,7 +83,7 @@ class CompiledStep:
     """One C entry: arrays in, new arrays out."""
 
     def __init__(self, lib: Any, host: Any, step: dict[str, Any]):
-        self.entry = lib.jg_entry
+        self.entry, self.run = lib.jg_entry, lib.jg_run
         self.lib = lib
         self.host = host
         self.segment: int = step["segment"]
@@ -92,11 +102,10 @@ class CompiledStep:
 
     def _caller(self) -> Callable[[tuple[Any, ...]], tuple[np.ndarray, ...]]:
         """The call itself, with everything it needs in local names: it is made for every `f(x)`."""
-        entry, segment, host, free = self.entry, self.segment, self.host, self.free
-        empty, lengths, retry = np.empty, self.lengths, self._retry
+        run, free, empty, retry = self.run, self.free, np.empty, self._retry
 
         def call(args: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
-            work = free.pop() if free else Workspace(lengths)
+            work = free.pop() if free else Workspace(self)
             last = self.last
             if self.large:
                 outs = self._guess(last)
@@ -104,7 +113,10 @@ class CompiledStep:
                 outs = (empty(last[0][1], last[0][0]),)
             else:
                 outs = tuple([empty(shape, dtype) for dtype, shape in last])
-            status = entry(segment, host, id(args), id(outs), work.pointer, work.info)
+            pair = work.pair
+            pair[0], pair[1] = args, outs
+            status = run(work.call)
+            pair[0] = pair[1] = None
             if status:
                 made = [outs]
                 del outs
@@ -144,13 +156,41 @@ class CompiledStep:
 
         `likely` are these arrays if they are known already and have the right shapes.
         """
-        work = self.free.pop() if self.free else Workspace(self.lengths)
+        work = self.free.pop() if self.free else Workspace(self)
         # Without outputs, or with some of another shape, the entry tells the shapes: nothing else.
         given = 0 if likely is None else id(likely)
         status = self.entry(self.segment, self.host, id(args), given, work.pointer, work.info)
         outs = self._until_done(args, work, status, outputs, [] if likely is None else [likely])
         self.free.append(work)
         return outs
+
+    def store(self, args: tuple[Any, ...], z: Any) -> bool:
+        """Compute the only result in `z`; False if that takes more than calling the entry.
+
+        It does where `z` is not a plain array of the result's dtype and shape apart from all
+        arguments, where one of these is not as the code reads it, and where a check fails.
+        """
+        dtype, ndim = self.types[0]
+        if type(z) is not np.ndarray or z.dtype is not dtype or z.ndim != ndim:
+            return False
+        flags = z.flags
+        if not flags.carray:
+            return False
+        # Memory that `z` owns is seen by others through `z`, which then is (an end of) their base.
+        owned = flags.owndata
+        for a in args:
+            # What is neither an array nor a number is refused by the entry.
+            if type(a) is np.ndarray and (
+                a is z or ((a.base is not None or not owned) and np.may_share_memory(a, z))
+            ):
+                return False
+        work = self.free.pop() if self.free else Workspace(self)
+        pair = work.pair
+        pair[0], pair[1] = args, (z,)
+        status = self.run(work.call)
+        pair[0] = pair[1] = None
+        self.free.append(work)
+        return bool(status == OK)
 
     def fresh(self, shapes: Sequence[tuple[np.dtype, tuple[int, ...]]]) -> tuple[np.ndarray, ...]:
         """New arrays for results of these dtypes and shapes."""
@@ -176,7 +216,7 @@ class CompiledStep:
             info = work.info
             if status == OK and outs is not None:
                 if work.array is not None and work.array.nbytes > KEPT_SCRATCH:
-                    work.array, work.pointer, info[0] = None, ffi.NULL, 0
+                    work.release()
                 return outs
             if status == PLAN:
                 outs = None  # before there are others: both may not fit
@@ -221,7 +261,8 @@ class CompiledStep:
         """
         from jitgraph.runtime.strided import SMALLEST_STRIDED, attach_strided
 
-        others = [k for k, a in enumerate(args) if not (a.flags.c_contiguous and a.flags.aligned)]
+        arrays = [(k, a.flags) for k, a in enumerate(args) if isinstance(a, np.ndarray)]
+        others = [k for k, flags in arrays if not (flags.c_contiguous and flags.aligned)]
         if sum(args[k].nbytes for k in others) >= SMALLEST_STRIDED and attach_strided():
             return args
         for k in others:

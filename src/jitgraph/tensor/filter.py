@@ -19,6 +19,7 @@ SHARED_DOWNCAST = "make it with shared(…, allow_downcast=True)"
 _EXACT = {"float32": 1 << 24, "float64": 1 << 53} | {
     f"int{bits}": (1 << (bits - 1)) - 1 for bits in (8, 16, 32, 64)
 }
+_LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 
 def filter_shared(
@@ -100,6 +101,8 @@ def _filter_array(
 
 
 def _converted(value: Any, native: np.dtype) -> np.ndarray:
+    if type(value) is float and native.char == "f" and abs(value) <= _LARGEST_FLOAT32:
+        return np.asarray(value, dtype=native)  # nothing to be ignored
     with np.errstate(all="ignore"):
         return np.asarray(value).astype(native)
 
@@ -113,7 +116,7 @@ def _filter_other(type_: TensorType, value: Any, allow_downcast: bool | None) ->
     if type(value) is int and abs(value) <= _EXACT.get(type_.dtype, -1):
         return np.array(value, dtype=native)  # the usual case, in a third of the time
     original = np.asarray(value)
-    if original.dtype is native and type(value) in (list, tuple):
+    if original.dtype is native and (type(value) in (list, tuple) or isinstance(value, np.generic)):
         return original  # a new array that nobody else has
     if type(value) is int and original.dtype == object and type_.dtype in dtypes.FLOATS:
         original = _beyond_64_bits(type_, value)

@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import statistics
 import sys
 import time
 import warnings
@@ -39,6 +40,9 @@ PEERS = {
 # A timing shorter than this is repeated: clock and call cost a fraction of a microsecond.
 SHORTEST = 0.02  # seconds
 MOST_CALLS = 100_000
+# Such a timing is divided: where another program has had the processor meanwhile, the mean of all
+# calls would tell of that program, in most of the pieces it has not.
+PIECES = 20
 
 
 class Worker:
@@ -134,17 +138,20 @@ class Worker:
 
 
 def _seconds(call: Any, calls: int) -> float:
-    """Of one call; results are dropped at once, that of the last call after the clock."""
+    """Of one call; results are dropped at once, that of a single call after the clock."""
     if calls == 1:
         started = time.perf_counter()
         result = call()
         seconds = time.perf_counter() - started
         del result
         return seconds
-    started = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - started) / calls
+    count, pieces = max(1, calls // PIECES), []
+    for _ in range(min(PIECES, calls)):
+        started = time.perf_counter()
+        for _ in range(count):
+            call()
+        pieces.append((time.perf_counter() - started) / count)
+    return statistics.median(pieces)
 
 
 def main(arguments: list[str]) -> None:
