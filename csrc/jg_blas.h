@@ -1,5 +1,5 @@
 /* The CBLAS that NumPy has loaded, and products with vectors through it, or plain loops where there
- * is none. Products of matrices are in jg_gemm.h.
+ * is none. Products of matrices are in jg_gemm.h, those of a matrix and a vector in jg_gemv.h.
  *
  * All matrices are C-contiguous; a transposed operand is stored as its transpose. The result is
  * always overwritten. Integers of the library are 64 or 32 bits wide (jg_blas.ilp64).
@@ -32,11 +32,11 @@ static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
     return a <= INT32_MAX && b <= INT32_MAX && c <= INT32_MAX;
 }
 
-/* y[m] = op(a)[m,k] . x[k];  y = alpha y + beta d;  y = alpha op(a) . x + beta d, where d is not y,
- * or NULL where nothing is added;  the sum of x[i] y[i]. */
+/* y[m] = op(a)[m,k] . x[k];  y = alpha y + beta d, where d is not y, or NULL where nothing is added;
+ * the sum of x[i] y[i]. */
 #define JG_BLAS_CALLS(t, T)                                                                        \
-    static inline void jg_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k, const T *a,  \
-                                   const T *x, T *y)                                               \
+    static inline void jg_library_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k,       \
+                                           const T *a, const T *x, T *y)                           \
     {                                                                                              \
         const int64_t rows = ta ? k : m, cols = ta ? m : k;                                        \
         const int side = ta ? JG_TRANS : JG_NO_TRANS;                                              \
@@ -63,29 +63,6 @@ static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
     {                                                                                              \
         for (int64_t i = 0; i < m; i++)                                                            \
             y[i] = d ? alpha * y[i] + beta * d[i] : alpha * y[i];                                  \
-    }                                                                                              \
-    static inline void jg_add_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k,          \
-                                       const T *a, const T *x, T alpha, T beta, const T *d, T *y)  \
-    {                                                                                              \
-        const int64_t rows = ta ? k : m, cols = ta ? m : k;                                        \
-        const int side = ta ? JG_TRANS : JG_NO_TRANS;                                              \
-        const intptr_t f = host->blas ? host->blas->gemv_##t : 0;                                  \
-        const T kept = d ? 1 : 0;                                                                  \
-        /* The library leaves out a product with 0, though nan may be among its terms. */          \
-        if (!f || m == 0 || k == 0 || alpha == 0 ||                                                \
-            !(host->blas->ilp64 || jg_fits_i32(m, k, 0))) {                                        \
-            jg_gemv_##t(host, ta, m, k, a, x, y);                                                  \
-            jg_scale_add_##t(m, alpha, beta, d, y);                                                \
-            return;                                                                                \
-        }                                                                                          \
-        for (int64_t i = 0; i < m; i++)                                                            \
-            y[i] = d ? beta * d[i] : 0;                                                            \
-        if (host->blas->ilp64)                                                                     \
-            ((jg_gemv_##t##_ilp64)f)(JG_ROW_MAJOR, side, rows, cols, alpha, a, cols, x, 1, kept, y,\
-                                     1);                                                           \
-        else                                                                                       \
-            ((jg_gemv_##t##_lp64)f)(JG_ROW_MAJOR, side, (int32_t)rows, (int32_t)cols, alpha, a,    \
-                                    (int32_t)cols, x, 1, kept, y, 1);                              \
     }                                                                                              \
     static inline T jg_dot_##t(const jg_host *host, int64_t k, const T *x, const T *y)             \
     {                                                                                              \

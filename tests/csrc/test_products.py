@@ -23,7 +23,8 @@ CDEF = "intptr_t jg_pool_new(int64_t threads);" + "".join(
     f"""
 void gemm_{t}(intptr_t pool, int ta, int tb, int64_t m, int64_t n, int64_t k, {real} alpha,
               const {real} *a, const {real} *b, {real} beta, const {real} *d, {real} *c);
-void gemv_{t}(int ta, int64_t m, int64_t k, const {real} *a, const {real} *x, {real} *y);
+void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a, const {real} *x,
+              {real} *y);
 """
     for t, real in REAL.items()
 )
@@ -43,10 +44,11 @@ EXPORT void gemm_{t}(intptr_t pool, int ta, int tb, int64_t m, int64_t n, int64_
     jg_gemm_{t}(&host, ta, tb, m, n, k, alpha, a, b, beta, d, c);
 }}
 
-EXPORT void gemv_{t}(int ta, int64_t m, int64_t k, const {real} *a, const {real} *x, {real} *y)
+EXPORT void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a, const {real} *x,
+                     {real} *y)
 {{
-    const jg_host host = {{0}};
-    jg_small_gemv_{t}(&host, ta, m, k, a, x, y);
+    const jg_host host = {{.pool = pool, .parallel_min = 1}};
+    jg_gemv_{t}(&host, ta, m, k, a, x, y);
 }}
 """
     for t, real in REAL.items()
@@ -105,7 +107,7 @@ class Products:
         _, vector = self._guarded(x)
         around, inner = self._guarded(np.full(a.shape[0], np.nan, a.dtype))
         pa, px, py = (self._pointer(v, t) for v in (stored, vector, inner))
-        getattr(self.lib, f"gemv_{t}")(ta, *a.shape, pa, px, py)
+        getattr(self.lib, f"gemv_{t}")(self.pool, ta, *a.shape, pa, px, py)
         assert np.isnan(around[:17]).all() and np.isnan(around[17 + inner.size :]).all()
         return inner.copy()
 
@@ -177,7 +179,8 @@ def test_matrices(library: Callable[[str], Products], t: str, level: str) -> Non
 @pytest.mark.parametrize("t", REAL)
 def test_matrix_and_vector(library: Callable[[str], Products], t: str, level: str) -> None:
     products, rng = library(level), np.random.default_rng(8)
-    for m, k, _ in shapes(2, 60):
+    large = ((400, 784, 1), (33, 1000, 1), (129, 65, 1), (10, 3000, 1), (1031, 77, 1))
+    for m, k, _ in (*shapes(2, 60), *large):
         a = rng.standard_normal((m, k)).astype(DTYPE[t])
         x = rng.standard_normal(k).astype(DTYPE[t])
         for ta in (0, 1):
@@ -219,6 +222,10 @@ def test_the_same_bits_on_any_number_of_threads(products: Products, t: str) -> N
             c = rng.standard_normal((m, n)).astype(DTYPE[t])
             for ta, tb in ((0, 0), (0, 1), (1, 0)):
                 results.append((threads, products.gemm(t, a, b, ta, tb, 0.3, 0.9, c)))
+        for m, k in ((131, 300), (133, 777), (65, 129), (200, 40), (3, 40)):
+            a = rng.standard_normal((m, k)).astype(DTYPE[t])
+            x = rng.standard_normal(k).astype(DTYPE[t])
+            results += [(threads, products.gemv(t, a, x, ta)) for ta in (0, 1)]
     products.pool = 0
     one, two, three = ([r for n, r in results if n == threads] for threads in (1, 2, 3))
     assert all(np.array_equal(x, y) for x, y in zip(one, two, strict=True))

@@ -97,3 +97,10 @@ int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t o
     default: return -1;
     }
 }
+
+JG_EXPORT int64_t jg_run(const jg_call *c);
+int64_t jg_run(const jg_call *c)
+{
+    const intptr_t *t = c->tuples;
+    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);
+}

@@ -50,7 +50,8 @@ static void k1b0_mul_range(void *arg, int64_t begin, int64_t end)
 static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char *scratch,
                          int64_t *info)
 {
-    const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 0, 8);
+    jg_room room0;
+    const void *in0 = jg_number(host, args, 0, JG_F64, &room0);
     const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 2, 8);
     const jg_array *in2 = jg_argument(host, args, 2, JG_F64, 1, 8);
     if (!in0) {
@@ -65,7 +66,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 2;
         return JG_ARGUMENT;
     }
-    const double *a0 = (const double *)in0->data;
+    const double *a0 = (const double *)in0;
     const double *a1 = (const double *)in1->data;
     const double *a2 = (const double *)in2->data;
     const int64_t n0 = in1->dim[0];
@@ -124,4 +125,11 @@ int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t o
     case 0: return segment_0(host, args, outs, scratch, info);
     default: return -1;
     }
+}
+
+JG_EXPORT int64_t jg_run(const jg_call *c);
+int64_t jg_run(const jg_call *c)
+{
+    const intptr_t *t = c->tuples;
+    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);
 }

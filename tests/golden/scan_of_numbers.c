@@ -5,8 +5,10 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
 {
     (void)scratch;
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 1, 8);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 0, 8);
-    const jg_array *in2 = jg_argument(host, args, 2, JG_F64, 0, 8);
+    jg_room room1;
+    const void *in1 = jg_number(host, args, 1, JG_F64, &room1);
+    jg_room room2;
+    const void *in2 = jg_number(host, args, 2, JG_F64, &room2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -20,8 +22,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_ARGUMENT;
     }
     const double *a0 = (const double *)in0->data;
-    const double *a1 = (const double *)in1->data;
-    const double *a2 = (const double *)in2->data;
+    const double *a1 = (const double *)in1;
+    const double *a2 = (const double *)in2;
     const int64_t n0 = in0->dim[0];
     const int64_t out0[] = {n0};
     if (!outs || !jg_output_fits(host, outs, 0, 1, out0)) {
@@ -61,4 +63,11 @@ int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t o
     case 0: return segment_0(host, args, outs, scratch, info);
     default: return -1;
     }
+}
+
+JG_EXPORT int64_t jg_run(const jg_call *c);
+int64_t jg_run(const jg_call *c)
+{
+    const intptr_t *t = c->tuples;
+    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);
 }

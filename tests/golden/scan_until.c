@@ -42,7 +42,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
                          int64_t *info)
 {
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 1, 8);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_I64, 0, 8);
+    jg_room room1;
+    const void *in1 = jg_number(host, args, 1, JG_I64, &room1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -52,7 +53,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_ARGUMENT;
     }
     const double *a0 = (const double *)in0->data;
-    const int64_t *a1 = (const int64_t *)in1->data;
+    const int64_t *a1 = (const int64_t *)in1;
     const int64_t n0 = in0->dim[0];
     const int64_t v0 = a1[0];
     const int64_t n1 = v0;
@@ -145,7 +146,8 @@ static int64_t segment_1(const jg_host *host, intptr_t args, intptr_t outs, char
 {
     (void)scratch;
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
-    const jg_array *in1 = jg_argument(host, args, 1, JG_I64, 0, 8);
+    jg_room room1;
+    const void *in1 = jg_number(host, args, 1, JG_I64, &room1);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -155,7 +157,7 @@ static int64_t segment_1(const jg_host *host, intptr_t args, intptr_t outs, char
         return JG_ARGUMENT;
     }
     const double *a0 = (const double *)in0->data;
-    const int64_t *a1 = (const int64_t *)in1->data;
+    const int64_t *a1 = (const int64_t *)in1;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
     const int64_t v0 = a1[0];
@@ -195,4 +197,11 @@ int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t o
     case 1: return segment_1(host, args, outs, scratch, info);
     default: return -1;
     }
+}
+
+JG_EXPORT int64_t jg_run(const jg_call *c);
+int64_t jg_run(const jg_call *c)
+{
+    const intptr_t *t = c->tuples;
+    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);
 }

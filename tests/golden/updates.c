@@ -1,6 +1,7 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
 #include "jg_blas.h"
+#include "jg_gemv.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
 
@@ -57,7 +58,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
 {
     const jg_array *in0 = jg_argument(host, args, 0, JG_F64, 2, 8);
     const jg_array *in1 = jg_argument(host, args, 1, JG_F64, 1, 8);
-    const jg_array *in2 = jg_argument(host, args, 2, JG_F64, 0, 8);
+    jg_room room2;
+    const void *in2 = jg_number(host, args, 2, JG_F64, &room2);
     if (!in0) {
         info[1] = 0;
         return JG_ARGUMENT;
@@ -72,7 +74,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     }
     const double *a0 = (const double *)in0->data;
     const double *a1 = (const double *)in1->data;
-    const double *a2 = (const double *)in2->data;
+    const double *a2 = (const double *)in2;
     const int64_t n0 = in0->dim[0];
     const int64_t n1 = in0->dim[1];
     const int64_t n2 = in1->dim[0];
@@ -107,7 +109,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         s1[0] = jg_block_sum_f64(sum3_of, chunks);
     }
     k2_true_div(n3, s1, z0);
-    jg_add_gemv_f64(host, 1, n1, n0, a0, s2, -a2[0], 1.0, a1, z1);
+    jg_gemv_f64(host, 1, n1, n0, a0, s2, z1); jg_scale_add_f64(n1, -a2[0], 1.0, a1, z1);
     return JG_OK;
 }
 
@@ -120,4 +122,11 @@ int64_t jg_entry(int64_t segment, const jg_host *host, intptr_t args, intptr_t o
     case 0: return segment_0(host, args, outs, scratch, info);
     default: return -1;
     }
+}
+
+JG_EXPORT int64_t jg_run(const jg_call *c);
+int64_t jg_run(const jg_call *c)
+{
+    const intptr_t *t = c->tuples;
+    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);
 }

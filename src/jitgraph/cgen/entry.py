@@ -63,7 +63,6 @@ class Declaration:
 class EntryEmitter:
     """Writes the function `segment_<number>` and the kernels it calls."""
 
-    often = False  # whether what is written is run in every step of a loop
 
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
@@ -303,7 +302,7 @@ class EntryEmitter:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
-        text, headers = product_call(item, self.segment.buffers, self._pointer, self.often)
+        text, headers = product_call(item, self.segment.buffers, self._pointer)
         self.headers |= headers
         self.out(text)
 
@@ -403,6 +402,11 @@ class EntryEmitter:
         for k, v in enumerate(self.segment.slots):
             dtype, nd = v.type.dtype, v.type.ndim
             code = "JG_" + dtypes.TAGS[dtype].upper().replace("B8", "BOOL")
+            if nd == 0:
+                self.out(f"jg_room room{k};")
+                read = f"jg_number(host, args, {k}, {code}, &room{k})"
+                self.out(f"const void *in{k} = {read};")
+                continue
             read = f"jg_argument(host, args, {k}, {code}, {nd}, {dtypes.NUMPY[dtype].itemsize})"
             if k in gathered:
                 read = f"jg_any_argument(host, args, {k}, {code}, {nd})"
@@ -418,8 +422,8 @@ class EntryEmitter:
             self.out("    return JG_ARGUMENT;")
             self.out("}")
         for k, v in enumerate(self.segment.slots):
-            c = _C[v.type.dtype]
-            self.declare(f"a{k}", f"const {c} *a{k} = (const {c} *)in{k}->data;")
+            c, data = _C[v.type.dtype], f"in{k}->data" if v.type.ndim else f"in{k}"
+            self.declare(f"a{k}", f"const {c} *a{k} = (const {c} *){data};")
 
     def _divide_gathered(self) -> None:
         """For arguments that are not in C order: how the loops that read them are divided."""
@@ -555,7 +559,6 @@ class EntryEmitter:
 class BodyEmitter(EntryEmitter):
     """Writes the body of a loop into the function of the segment around it."""
 
-    often = True
 
     def __init__(self, outer: EntryEmitter, segment: Segment):
         super().__init__(segment, outer.number)
@@ -682,6 +685,9 @@ def emit_library(
         f"{head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,"
         f" void *scratch,\n{' ' * len(head)}int64_t *info)\n{{\n"
         f"    switch (segment) {{\n{cases}    default: return -1;\n    }}\n}}\n"
+        "\nJG_EXPORT int64_t jg_run(const jg_call *c);\nint64_t jg_run(const jg_call *c)\n{\n"
+        "    const intptr_t *t = c->tuples;\n"
+        "    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);\n}\n"
     )
     many: dict[str, str] = {}
     for e in emitters:

@@ -32,13 +32,8 @@ def product_call(
     item: Product,
     buffers: dict[Variable, Buffer],
     pointer: Callable[[Buffer], str],
-    often: bool = False,
 ) -> tuple[str, set[str]]:
-    """The statement that makes a product, and the headers it needs.
-
-    `often`: it is made in every step of a loop, which may be so short that a call of the library
-    would take most of the time.
-    """
+    """The statement that makes a product, and the headers it needs."""
     a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
     t = dtypes.TAGS[c.dtype]
     pa, pb = pointer(a), pointer(b)
@@ -60,16 +55,11 @@ def product_call(
     else:  # a row times a matrix is the transpose of the matrix times a column
         k, m = _pair(b, tb)
         turned, pa, pb = 1 - tb, pb, pa
-    call = f"gemv_{t}(host, {turned}, {m}, {k}, "
-    last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
-    if often:
-        text = f"jg_small_{call}{pa}, {pb}, {c.name});"
-        if not factors.plain:
-            text += f" jg_scale_add_{t}({m}, {last});"
-        return text, {"jg_blas.h", "jg_gemv.h"}
-    if factors.plain:
-        return f"jg_{call}{pa}, {pb}, {c.name});", {"jg_blas.h"}
-    return f"jg_add_{call}{pa}, {pb}, {last});", {"jg_blas.h"}
+    text = f"jg_gemv_{t}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
+    if not factors.plain:
+        last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
+        text += f" jg_scale_add_{t}({m}, {last});"
+    return text, {"jg_blas.h", "jg_gemv.h", "jg_pool.h"}
 
 
 def _factors(
