@@ -43,13 +43,13 @@ static void k1_sum(int64_t first, int64_t last, int64_t chunk, int64_t n2, int64
         double sum2 = 0.0, sum2_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
-            double sum2_part[JG_BLOCK];
-            for (int64_t i = i0; i < i1; i++) {
+            double sum2_block;
+            JG_SUM_LANES(sum2_block, i, i0, i1, {
                 const double t0 = s0[n2*n5 + i];
                 const double t1 = t0 * t0;
-                sum2_part[i - i0] = t1;
-            }
-            JG_ADD(sum2, sum2_lost, jg_block_sum_f64(sum2_part, i1 - i0));
+                value = t1;
+            });
+            JG_ADD(sum2, sum2_lost, sum2_block);
         }
         sum2_of[c] = sum2;
     }

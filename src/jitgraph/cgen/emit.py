@@ -203,6 +203,10 @@ class Emitter:
             depth, f"for (int64_t {first} = {begin}; {first} < {end}; {first} += JG_BLOCK) {{"
         )
         self.line(depth + 1, f"const int64_t {last} = jg_min({first} + JG_BLOCK, {end});")
+        if s.in_lanes:
+            self._sum_in_lanes(s, depth + 1, (first, last))
+            self.line(depth, "}")
+            return
         kept_folds = tuple(f for f in s.folds if f.source is None)
         for fold in kept_folds:
             self.line(depth + 1, f"{_C[fold.acc.dtype]} {fold.acc.name}_part[JG_BLOCK];")
@@ -227,6 +231,17 @@ class Emitter:
         for fold in s.folds:
             self._fold(fold, depth + 1, (first, last))
         self.line(depth, "}")
+
+    def _sum_in_lanes(self, s: Blocks, depth: int, bounds: tuple[str, str]) -> None:
+        (fold,) = s.folds
+        name, (first, last) = fold.acc.name, bounds
+        self.line(depth, f"{_C[fold.acc.dtype]} {name}_block;")
+        self.line(depth, f"JG_SUM_LANES({name}_block, {s.var}, {first}, {last}, {{")
+        for position, t in enumerate(s.body):
+            self.statement(t, depth + 1, [*s.body[position + 1 :], fold])
+        self.line(depth + 1, f"value = {bare(self.atom(fold.value))};")
+        self.line(depth, "});")
+        self.line(depth, f"JG_ADD({name}, {name}_lost, {name}_block);")
 
     def _fill(self, b: Buffer, start: Poly, depth: int, bounds: tuple[str, str]) -> None:
         """Make the elements of a block that the loop reads."""

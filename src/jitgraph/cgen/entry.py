@@ -63,7 +63,6 @@ class Declaration:
 class EntryEmitter:
     """Writes the function `segment_<number>` and the kernels it calls."""
 
-
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
@@ -558,7 +557,6 @@ class EntryEmitter:
 
 class BodyEmitter(EntryEmitter):
     """Writes the body of a loop into the function of the segment around it."""
-
 
     def __init__(self, outer: EntryEmitter, segment: Segment):
         super().__init__(segment, outer.number)

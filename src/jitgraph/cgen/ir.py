@@ -242,6 +242,7 @@ class Blocks:
     folds: tuple[Accumulate, ...]
     fills: tuple[tuple[Buffer, Poly], ...] = ()  # what is made for each block, and from where on
     abreast: tuple[int, str] | None = None
+    in_lanes: bool = False  # whether the only fold, a sum, is kept in registers (JG_SUM_LANES)
 
 
 @dataclass(frozen=True)

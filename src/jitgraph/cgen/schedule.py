@@ -288,6 +288,26 @@ def _own_names(loop: For | Blocks) -> set[str]:
     return {loop.var} | {s.name for s in loop.body if isinstance(s, Let)}
 
 
+def sum_in_lanes(kernel: Kernel) -> Kernel:
+    """Add cheap values where they are computed, rather than make a block of them first."""
+    return replace(kernel, body=tuple(map(_in_lanes, kernel.body)))
+
+
+def _in_lanes(s: Any) -> Any:
+    if isinstance(s, For):
+        return replace(s, body=tuple(map(_in_lanes, s.body)))
+    if not isinstance(s, Blocks) or len(s.folds) != 1 or s.fills:
+        return s
+    (fold,) = s.folds
+    simple = fold.acc.kind == "sum" and fold.source is None and fold.acc.position == ""
+    cheap = all(isinstance(t, Let) and not _is_vector_function(t) for t in s.body)
+    return replace(s, in_lanes=simple and cheap)
+
+
+def _is_vector_function(let: Let) -> bool:
+    return isinstance(let.value, Call) and let.value.function.is_vector_function
+
+
 def drop_dead_lets(kernel: Kernel) -> Kernel:
     """Remove values that nothing reads."""
     body = kernel.body
@@ -385,6 +405,7 @@ PASSES = (
     block_reductions,
     fill_blocks,
     fold_in_place,
+    sum_in_lanes,
     set_abreast,
     collect,
 )
