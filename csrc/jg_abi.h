@@ -13,6 +13,9 @@
 #include <stdint.h>
 
 #define JG_EXPORT __attribute__((visibility("default")))
+/* A function that is small against what is done with its result: written out at each of its uses it
+ * would only cost the compiler time. */
+#define JG_CALLED static __attribute__((noinline, unused))
 
 typedef struct jg_blas jg_blas;
 typedef struct jg_strided jg_strided;
@@ -94,7 +97,7 @@ static inline const jg_array *jg_fields(const jg_host *host, const void *object)
 }
 
 /* Whether the elements lie one behind another in C order (axes of length 1 may have any stride). */
-static inline int jg_is_contiguous(const jg_array *a, int64_t item)
+JG_CALLED int jg_is_contiguous(const jg_array *a, int64_t item)
 {
     int64_t expected = item;
     int in_order = 1;
@@ -109,7 +112,7 @@ static inline int jg_is_contiguous(const jg_array *a, int64_t item)
 }
 
 /* Argument i as an array of nd axes and the given dtype, in any order; 0 if it is anything else. */
-static inline const jg_array *jg_any_argument(const jg_host *host, intptr_t tuple, int64_t i,
+JG_CALLED const jg_array *jg_any_argument(const jg_host *host, intptr_t tuple, int64_t i,
                                               enum jg_dtype dtype, int nd)
 {
     const void *object = jg_item(host, tuple, i);
@@ -120,7 +123,7 @@ static inline const jg_array *jg_any_argument(const jg_host *host, intptr_t tupl
 }
 
 /* The same for an array in C order only. */
-static inline const jg_array *jg_argument(const jg_host *host, intptr_t tuple, int64_t i,
+JG_CALLED const jg_array *jg_argument(const jg_host *host, intptr_t tuple, int64_t i,
                                           enum jg_dtype dtype, int nd, int64_t item)
 {
     const jg_array *a = jg_any_argument(host, tuple, i, dtype, nd);
@@ -141,7 +144,7 @@ typedef union {
  * digits, with the sign of the value, or 8 times their number plus 0 (positive), 1 (zero) or 2
  * (negative). INT64_MIN if it has more.
  */
-static inline int64_t jg_int_value(const jg_host *host, const void *value)
+JG_CALLED int64_t jg_int_value(const jg_host *host, const void *value)
 {
     const int64_t word = *(const int64_t *)value;
     const uint32_t *digit = (const uint32_t *)value + 2;
@@ -156,7 +159,7 @@ static inline int64_t jg_int_value(const jg_host *host, const void *value)
 }
 
 /* x as a number of the given dtype; 0 if that has no such number, or none of its neighbours. */
-static inline const void *jg_from_int(int64_t x, enum jg_dtype dtype, jg_room *room)
+JG_CALLED const void *jg_from_int(int64_t x, enum jg_dtype dtype, jg_room *room)
 {
     static const int8_t bits[] = {
         [JG_BOOL] = 0, [JG_I8] = 7,   [JG_I16] = 15, [JG_I32] = 31, [JG_I64] = 60, [JG_U8] = 8,
@@ -185,7 +188,7 @@ static inline const void *jg_from_int(int64_t x, enum jg_dtype dtype, jg_room *r
  * Python number of which that dtype loses nothing (or what is allowed), converted into `room` if
  * need be. 0 if it is anything else. Numbers do not change, and the tuple keeps them alive.
  */
-static inline const void *jg_number(const jg_host *host, intptr_t tuple, int64_t i,
+JG_CALLED const void *jg_number(const jg_host *host, intptr_t tuple, int64_t i,
                                     enum jg_dtype dtype, jg_room *room)
 {
     const void *value = jg_fields(host, jg_item(host, tuple, i));
@@ -205,7 +208,7 @@ static inline const void *jg_number(const jg_host *host, intptr_t tuple, int64_t
 }
 
 /* Whether output i has the lengths that follow from the arguments. */
-static inline int jg_output_fits(const jg_host *host, intptr_t tuple, int64_t i, int nd,
+JG_CALLED int jg_output_fits(const jg_host *host, intptr_t tuple, int64_t i, int nd,
                                  const int64_t *dim)
 {
     const jg_array *a = jg_fields(host, jg_item(host, tuple, i));

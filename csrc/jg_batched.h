@@ -29,9 +29,9 @@
             if (m == 1 && n == 1)                                                                  \
                 z[0] = jg_dot_##t(g->host, k, x, y);                                               \
             else if (n == 1)                                                                       \
-                jg_gemv_##t(g->host, g->tx, m, k, x, y, z);                                        \
+                jg_small_gemv_##t(g->host, g->tx, m, k, x, y, z);                                  \
             else if (m == 1)                                                                       \
-                jg_gemv_##t(g->host, !g->ty, n, k, y, x, z);                                       \
+                jg_small_gemv_##t(g->host, !g->ty, n, k, y, x, z);                                 \
             else                                                                                   \
                 jg_gemm_##t(g->host, g->tx, g->ty, m, n, k, 1, x, y, 0, 0, z);                     \
         }                                                                                          \

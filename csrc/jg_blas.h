@@ -35,8 +35,8 @@ static inline int jg_fits_i32(int64_t a, int64_t b, int64_t c)
 /* y[m] = op(a)[m,k] . x[k];  y = alpha y + beta d, where d is not y, or NULL where nothing is added;
  * the sum of x[i] y[i]. */
 #define JG_BLAS_CALLS(t, T)                                                                        \
-    static inline void jg_library_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k,       \
-                                           const T *a, const T *x, T *y)                           \
+    JG_CALLED __attribute__((cold)) void jg_library_gemv_##t(                                      \
+        const jg_host *host, int ta, int64_t m, int64_t k, const T *a, const T *x, T *y)           \
     {                                                                                              \
         const int64_t rows = ta ? k : m, cols = ta ? m : k;                                        \
         const int side = ta ? JG_TRANS : JG_NO_TRANS;                                              \

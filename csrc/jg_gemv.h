@@ -1,32 +1,33 @@
 /* Products of a matrix and a vector: y[m] = op(a)[m,k] . x[k]; a transposed operand is stored as its
- * transpose.
+ * transpose. The order of the additions depends on k alone, so the result is the same for any number
+ * of threads, which share the elements of y.
  *
- * Where rows of a are multiplied with x, as many rows as a vector has lanes are summed at once,
- * lane by lane, and the sums of all lanes are made for all of them together. Where they are added
- * to y, one, two or four vectors of y stay in registers while k advances, the sums of even and of
- * odd terms apart. Either order depends on k alone, so the result is the same for any number of
- * threads, which share the elements of y. The error is at most (k / 2 + 5) eps in units of |a| . |x|.
+ * Small ones, as the steps of a loop make them, take less time than a call of the library. Where rows
+ * of a are multiplied with x, as many rows as a vector has lanes are summed at once, lane by lane,
+ * and the sums of all lanes are made for all of them together. Where they are added to y, one, two or
+ * four vectors of y stay in registers while k advances, the sums of even and of odd terms apart. The
+ * error is at most (k / 2 + 5) eps in units of |a| . |x|.
  *
- * A call of the library takes longer than the work of a small product, and it was not seen to use a
- * second thread: 400 x 784 float64, two threads, take 30 us there and 16 us here.
+ * Large ones are shared among the threads of the pool: the library was not seen to use a second one
+ * (400 x 784 float64: 30 us there, 13 us here). Their kernels are short, because every function with
+ * such a product compiles them. The error is at most (k / 2 + 16) eps.
  */
 #ifndef JG_GEMV_H
 #define JG_GEMV_H
+
+#include <string.h>
 
 #include "jg_blas.h"
 #include "jg_pool.h"
 #include "jg_vector.h"
 
-/* Elements of a matrix up to which the library takes longer in any case. */
+/* Elements of a matrix up to which the library takes longer; whether its vectors are twice as long. */
 #if defined(__x86_64__) && !defined(__AVX2__)
-enum { JG_GEMV_SMALL = 256, JG_GEMV_LARGE = 0 }; /* it has vectors twice as long */
+enum { JG_GEMV_SMALL = 256, JG_GEMV_SHORT = 1 };
 #else
-enum { JG_GEMV_SMALL = 8192, JG_GEMV_LARGE = 1 };
+enum { JG_GEMV_SMALL = 8192, JG_GEMV_SHORT = 0 };
 #endif
-enum {
-    JG_GEMV_NARROW = 32, /* lengths of m and k below which it keeps more of a larger one in order */
-    JG_GEMV_GROUP = 64   /* of these a thread takes multiples: whole lines of the cache */
-};
+enum { JG_GEMV_NARROW = 64 }; /* m and k from which a product is a large one */
 
 JG_FUSED_BEGIN
 
@@ -116,41 +117,72 @@ JG_FUSED_BEGIN
         }                                                                                          \
     }
 
-/* A thread's part of y. One of fewer columns than a vector has lanes is made with those before it. */
-#define JG_GEMV(t, T)                                                                              \
+#define JG_SMALL_GEMV(t, T)                                                                        \
+    static inline void jg_small_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k,        \
+                                         const T *a, const T *x, T *y)                             \
+    {                                                                                              \
+        if (m * k > JG_GEMV_SMALL || (ta ? m : k) < JG_LANES_##t || !JG_HAS_SHUFFLE)               \
+            jg_library_gemv_##t(host, ta, m, k, a, x, y);                                          \
+        else if (ta)                                                                               \
+            jg_gemv_columns_##t(m, m, k, a, x, y);                                                 \
+        else                                                                                       \
+            jg_gemv_rows_##t(m, k, a, x, y);                                                       \
+    }
+
+/* A thread's part of y: rows of a, four at a time, and columns, as many as four vectors hold. Where
+ * there are not so many left, the last row stands in for the missing ones, and columns before are
+ * computed once more. */
+#define JG_LARGE_GEMV(t, T)                                                                        \
     typedef struct {                                                                               \
         int64_t m, k;                                                                              \
         const T *a, *x;                                                                            \
         T *y;                                                                                      \
     } jg_gemv_job_##t;                                                                             \
-    static void jg_gemv_rows_range_##t(void *arg, int64_t begin, int64_t end)                      \
+    static JG_WIDE void jg_large_rows_##t(void *arg, int64_t begin, int64_t end)                   \
     {                                                                                              \
-        const jg_gemv_job_##t *const g = arg;                                                      \
-        jg_gemv_rows_##t(end - begin, g->k, g->a + begin * g->k, g->x, g->y + begin);              \
+        JG_CONTRACT                                                                                \
+        enum { L = JG_LANES_##t };                                                                 \
+        const jg_gemv_job_##t g = *(const jg_gemv_job_##t *)arg;                                   \
+        for (int64_t i = begin; i < end; i += 4) {                                                 \
+            const T *row[4];                                                                       \
+            jg_vector_##t sum[4];                                                                  \
+            int64_t p = 0;                                                                         \
+            for (int r = 0; r < 4; r++)                                                            \
+                row[r] = g.a + jg_min(i + r, end - 1) * g.k, sum[r] = (jg_vector_##t){0};          \
+            for (; p + L <= g.k; p += L)                                                           \
+                for (int r = 0; r < 4; r++)                                                        \
+                    sum[r] += *(const jg_loose_##t *)(row[r] + p) *                                \
+                              *(const jg_loose_##t *)(g.x + p);                                    \
+            for (int r = 0; r < 4 && i + r < end; r++) {                                           \
+                T total = 0;                                                                       \
+                for (int64_t q = p; q < g.k; q++)                                                  \
+                    total += row[r][q] * g.x[q];                                                   \
+                for (int l = 0; l < L; l++)                                                        \
+                    total += sum[r][l];                                                            \
+                g.y[i + r] = total;                                                                \
+            }                                                                                      \
+        }                                                                                          \
     }                                                                                              \
-    static void jg_gemv_columns_range_##t(void *arg, int64_t begin, int64_t end)                   \
+    static void jg_large_columns_##t(void *arg, int64_t begin, int64_t end)                        \
     {                                                                                              \
-        const jg_gemv_job_##t *const g = arg;                                                      \
-        const int64_t from = jg_min(begin, end - JG_LANES_##t);                                    \
-        T part[JG_LANES_##t];                                                                      \
-        jg_gemv_columns_##t(end - from, g->m, g->k, g->a + from, g->x,                             \
-                            from < begin ? part : g->y + from);                                    \
-        for (int64_t j = begin; from < begin && j < end; j++)                                      \
-            g->y[j] = part[j - from];                                                              \
+        enum { L = JG_LANES_##t };                                                                 \
+        const jg_gemv_job_##t g = *(const jg_gemv_job_##t *)arg;                                   \
+        for (int64_t j = begin; j < end; j += 4 * L) {                                             \
+            T part[4 * L];                                                                         \
+            const int64_t from = jg_min(j, g.m - 4 * L);                                           \
+            jg_gemv_span_4_##t(g.m, g.k, g.a + from, g.x, part);                                   \
+            memcpy(g.y + j, part + (j - from), jg_min(4 * L, end - j) * sizeof(T));                \
+        }                                                                                          \
     }                                                                                              \
     static inline void jg_gemv_##t(const jg_host *host, int ta, int64_t m, int64_t k, const T *a,  \
                                    const T *x, T *y)                                               \
     {                                                                                              \
-        const int wide = JG_GEMV_LARGE && jg_min(m, k) >= JG_GEMV_NARROW;                          \
         jg_gemv_job_##t g = {m, k, a, x, y};                                                       \
-        if ((m * k > JG_GEMV_SMALL && !wide) || (ta ? m : k) < JG_LANES_##t || !JG_HAS_SHUFFLE)    \
+        if (JG_GEMV_SHORT || jg_min(m, k) < JG_GEMV_NARROW)                                        \
             jg_library_gemv_##t(host, ta, m, k, a, x, y);                                          \
-        else if (ta)                                                                               \
-            jg_parallel_for(host->pool, m, JG_GEMV_GROUP, 1 + host->parallel_min / jg_max(1, k), \
-                            jg_gemv_columns_range_##t, &g);                                        \
         else                                                                                       \
-            jg_parallel_for(host->pool, m, JG_LANES_##t, 1 + host->parallel_min / jg_max(1, k),    \
-                            jg_gemv_rows_range_##t, &g);                                           \
+            jg_parallel_for(host->pool, m, 64, 1 + host->parallel_min / k,                         \
+                            ta ? jg_large_columns_##t : jg_large_rows_##t, &g);                    \
     }
 
 JG_GEMV_ROWS(f32, float)
@@ -163,9 +195,10 @@ JG_GEMV_SPAN(f64, double, 2)
 JG_GEMV_SPAN(f64, double, 4)
 JG_GEMV_COLUMNS(f32, float)
 JG_GEMV_COLUMNS(f64, double)
+JG_SMALL_GEMV(f32, float)
+JG_SMALL_GEMV(f64, double)
+JG_LARGE_GEMV(f32, float)
+JG_LARGE_GEMV(f64, double)
 JG_FUSED_END
-
-JG_GEMV(f32, float)
-JG_GEMV(f64, double)
 
 #endif

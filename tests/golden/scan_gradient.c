@@ -392,7 +392,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         for (int64_t t0 = 0; t0 < n0; t0++) {
             const double *a3 = a0 + t0*n1;
             double *z2 = s0 + t0*n2;
-            jg_gemv_f64(host, 0, n8, n9, a5, a4, s10);
+            jg_small_gemv_f64(host, 0, n8, n9, a5, a4, s10);
             {
                 struct k0s1_tanh_args k = {s10, a3, z2};
                 jg_parallel_for(host->pool, n8, 512, host->parallel_min, k0s1_tanh_range, &k);
@@ -433,7 +433,7 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
                 struct k5s0_true_div_args k = {a8, a7, a6, z4};
                 jg_parallel_for(host->pool, n12, 512, host->parallel_min, k5s0_true_div_range, &k);
             }
-            jg_gemv_f64(host, 1, n13, n12, a9, z4, z3);
+            jg_small_gemv_f64(host, 1, n13, n12, a9, z4, z3);
             a8 = z3;
         }
     }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitgraph import dtypes
-from jitgraph.cgen.ir import AccumulateAt, Blocks, Call, Comment, For, Kernel, Let, Store
+from jitgraph.cgen.ir import AccumulateAt, Blocks, Call, Comment, Cut, For, Kernel, Let, Store
 
 HEADER = "jg_abreast.h"
 
@@ -34,7 +34,7 @@ def _marked(s: Any) -> Any:
 
 def _worth(body: Sequence[Any]) -> tuple[int, str] | None:
     """How many vectors abreast a loop is worth, and of which dtype."""
-    if not all(isinstance(s, (Let, Store, AccumulateAt, Comment)) for s in body):
+    if not all(isinstance(s, (Let, Store, AccumulateAt, Comment, Cut)) for s in body):
         return None
     calls = [s.value for s in body if isinstance(s, Let) and isinstance(s.value, Call)]
     dear = [c for c in calls if c.function.abreast(c.dtype)]

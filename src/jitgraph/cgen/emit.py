@@ -30,6 +30,7 @@ from jitgraph.cgen.ir import (
     Ref,
     Store,
     Value,
+    is_dear,
     top_loop,
     walk,
 )
@@ -182,14 +183,16 @@ class Emitter:
             self.line(depth, f"{place} = {value} {sign} {place} ? {value} : {place};")
 
     def loop(self, s: For, depth: int, begin: str, end: str) -> None:
-        close = self._open(s, depth, begin, end)
+        close = self._open(s, s.body, depth, (begin, end))
         self.block(s.body, depth + 1)
         self.line(depth, close)
 
-    def _open(self, s: For | Blocks, depth: int, begin: str, end: str) -> str:
-        """The line that begins a loop; the one that ends it is returned."""
-        v = s.var
-        if s.abreast:
+    def _open(
+        self, s: For | Blocks, part: Iterable[Any], depth: int, bounds: tuple[str, str]
+    ) -> str:
+        """The line that begins a loop over a part of the body; the one that ends it is returned."""
+        v, (begin, end) = s.var, bounds
+        if s.abreast and any(map(is_dear, part)):
             count, dtype = s.abreast
             self.line(depth, f"JG_ABREAST({count}, {_C[dtype]}, {v}, {begin}, {end}, {{")
             return "});"
@@ -214,6 +217,7 @@ class Emitter:
             self._fill(buffer, start, depth + 1, (first, last))
         self.block_index = f"{v} - {first}"
         parts = phases(s.body, bool(kept_folds))
+        many = any(isinstance(t, Many) for t in s.body)
         kept = self._kept_between(parts, kept_folds)
         for name, dtype in kept.items():
             self.uses[name] = self.uses.get(name, 0) + 2  # it gets a line of its own
@@ -226,7 +230,7 @@ class Emitter:
                 count = f"{last} - {first}"
                 self.line(depth + 1, f"{many_name(call)}({count}, {call.name}_part{operands});")
             elif part or folds:
-                whole = touches_only_blocks(part) and not folds and len(parts) > 1
+                whole = many and touches_only_blocks(part) and not folds
                 self._part(s, part, folds, kept, depth + 1, ("0" if whole else first, last))
         for fold in s.folds:
             self._fold(fold, depth + 1, (first, last))
@@ -270,7 +274,7 @@ class Emitter:
         v, (first, last) = s.var, bounds
         at = f"[{v}]" if first == "0" else f"[{v} - {first}]"
         end = "JG_BLOCK" if first == "0" else last
-        close = self._open(s, depth, first, end)
+        close = self._open(s, part, depth, (first, end))
         made = {t.name for t in part if isinstance(t, Let)}
         for name in sorted(_names_in(part, folds) & kept.keys() - made):
             self.line(depth + 1, f"const {_C[kept[name]]} {name} = {name}_part{at};")

@@ -63,6 +63,8 @@ class Declaration:
 class EntryEmitter:
     """Writes the function `segment_<number>` and the kernels it calls."""
 
+    often = False  # whether what is written is run in every step of a loop
+
     def __init__(self, segment: Segment, number: int):
         self.segment = segment
         self.number = number
@@ -301,7 +303,7 @@ class EntryEmitter:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
-        text, headers = product_call(item, self.segment.buffers, self._pointer)
+        text, headers = product_call(item, self.segment.buffers, self._pointer, self.often)
         self.headers |= headers
         self.out(text)
 
@@ -557,6 +559,8 @@ class EntryEmitter:
 
 class BodyEmitter(EntryEmitter):
     """Writes the body of a loop into the function of the segment around it."""
+
+    often = True
 
     def __init__(self, outer: EntryEmitter, segment: Segment):
         super().__init__(segment, outer.number)

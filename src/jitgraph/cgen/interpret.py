@@ -23,6 +23,7 @@ from jitgraph.cgen.ir import (
     Buffer,
     Call,
     Comment,
+    Cut,
     For,
     IndexValue,
     Init,
@@ -110,7 +111,7 @@ class KernelRun:
                 self.names[s.name] = self.value(Call(s.function, s.operands, s.dtype))
             elif isinstance(s, Blocks):
                 self._loop(s.var, s.extent, (*s.body, *s.folds))
-            elif not isinstance(s, Comment):
+            elif not isinstance(s, (Comment, Cut)):
                 raise AssertionError(f"{type(s).__name__} is no statement")
 
     def _loop(self, var: str, extent: Poly, body: Sequence[Any]) -> None:

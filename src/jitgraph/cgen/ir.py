@@ -256,6 +256,11 @@ class Many:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """In the body of Blocks: what follows is done for a block after all that comes before."""
+
+
+@dataclass(frozen=True)
 class Comment:
     text: str
 
@@ -301,6 +306,11 @@ class Band:
         for n in self.target.dims:
             total = total * n
         return total
+
+
+def is_dear(s: Any) -> bool:
+    """Whether a statement calls a vector function."""
+    return isinstance(s, Let) and isinstance(s.value, Call) and s.value.function.is_vector_function
 
 
 def walk(statements: Iterable[Any]) -> Iterable[Any]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from jitgraph import dtypes
-from jitgraph.cgen.fuse import cost_of
 from jitgraph.cgen.ir import (
     Blocks,
     Call,
+    Cut,
     For,
     Init,
     Kernel,
@@ -24,15 +24,12 @@ from jitgraph.cgen.ir import (
     Many,
     Number,
     Ref,
+    is_dear,
     walk,
 )
 
 # More calls than this in one entry are outlined: they would take gcc two seconds.
 MOST_INLINE = 128
-
-
-def is_dear(s: Any) -> bool:
-    return isinstance(s, Let) and isinstance(s.value, Call) and cost_of(s.value.function) >= 16
 
 
 def dear_calls(kernels: Iterable[Kernel]) -> int:
@@ -99,7 +96,7 @@ def many_text(s: Many) -> str:
 
 
 def phases(body: Sequence[Any], ends_with_loop: bool) -> list[list[Any]]:
-    """The statements between calls on blocks, and each such call by itself.
+    """The statements between cuts and calls on blocks, and each such call by itself.
 
     `ends_with_loop`: something is done for each element after all of them.
     """
@@ -107,6 +104,8 @@ def phases(body: Sequence[Any], ends_with_loop: bool) -> list[list[Any]]:
     for s in body:
         if isinstance(s, Many):
             result += [[s], []]
+        elif isinstance(s, Cut):
+            result.append([])
         else:
             result[-1].append(s)
     found = [p for p in result[:-1] if p]

@@ -32,8 +32,13 @@ def product_call(
     item: Product,
     buffers: dict[Variable, Buffer],
     pointer: Callable[[Buffer], str],
+    often: bool = False,
 ) -> tuple[str, set[str]]:
-    """The statement that makes a product, and the headers it needs."""
+    """The statement that makes a product, and the headers it needs.
+
+    `often`: it is made in every step of a loop, which may be so short that a call of the library
+    would take most of the time.
+    """
     a, b, c = buffers[item.a], buffers[item.b], buffers[item.node.outputs[0]]
     t = dtypes.TAGS[c.dtype]
     pa, pb = pointer(a), pointer(b)
@@ -55,7 +60,9 @@ def product_call(
     else:  # a row times a matrix is the transpose of the matrix times a column
         k, m = _pair(b, tb)
         turned, pa, pb = 1 - tb, pb, pa
-    text = f"jg_gemv_{t}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
+    text = (
+        f"jg_{'small_' if often else ''}gemv_{t}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
+    )
     if not factors.plain:
         last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
         text += f" jg_scale_add_{t}({m}, {last});"

@@ -25,10 +25,12 @@ from jitgraph.cgen.ir import (
     Poly,
     Ref,
     Store,
+    is_dear,
     top_loop,
     walk,
 )
 from jitgraph.cgen.lower import used_names
+from jitgraph.cgen.narrow import narrow_apart
 
 BLOCKED_KINDS = ("sum", "prod", "max", "min")
 
@@ -300,12 +302,8 @@ def _in_lanes(s: Any) -> Any:
         return s
     (fold,) = s.folds
     simple = fold.acc.kind == "sum" and fold.source is None and fold.acc.position == ""
-    cheap = all(isinstance(t, Let) and not _is_vector_function(t) for t in s.body)
+    cheap = all(isinstance(t, Let) and not is_dear(t) for t in s.body)
     return replace(s, in_lanes=simple and cheap)
-
-
-def _is_vector_function(let: Let) -> bool:
-    return isinstance(let.value, Call) and let.value.function.is_vector_function
 
 
 def drop_dead_lets(kernel: Kernel) -> Kernel:
@@ -405,6 +403,7 @@ PASSES = (
     block_reductions,
     fill_blocks,
     fold_in_place,
+    narrow_apart,
     sum_in_lanes,
     set_abreast,
     collect,
