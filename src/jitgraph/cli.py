@@ -24,6 +24,7 @@ exit codes:
   2    the command line is wrong, or what it asks for was refused
   130  interrupted (Ctrl-C)
   141  the reader of the output went away (as in: jitgraph inspect ... | head)
+  143  terminated (SIGTERM)
 """
 
 _MAIN_EXAMPLES = """\
@@ -59,6 +60,9 @@ Peers run in processes of their own and take turns: every round times each of th
 call that is not counted, and the figures are medians of the rounds. What memory allows is measured
 in the same rounds. A peer's result is compared with NumPy's before it is timed. The study of
 precision compares with values of 50 digits.
+
+A table is printed as soon as its workload is done. Ctrl-C and SIGTERM end the run: what was done is
+shown and written to the files, marked as interrupted. A peer whose process ends or hangs is named.
 The pictures need matplotlib: pip install 'jitgraph[plot]'
 """
 
@@ -428,8 +432,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return _complain(arguments, str(error), error.status)
     except JitgraphError as error:  # no compiler, or one that fails
         return _complain(arguments, str(error), PROBLEM)
-    except KeyboardInterrupt:
-        return _complain(arguments, "interrupted", INTERRUPTED)
+    except KeyboardInterrupt as signal:
+        return _complain(arguments, "interrupted", getattr(signal, "status", INTERRUPTED))
 
 
 def _complain(arguments: argparse.Namespace, message: str, status: int) -> int:

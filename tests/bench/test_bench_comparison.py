@@ -15,6 +15,7 @@ import pytest
 from jitgraph.bench import history
 from jitgraph.bench.limits import READS, Mover, copy_rate
 from jitgraph.bench.peers.workloads import suite
+from jitgraph.bench.targets import LIMITS
 from jitgraph.cli import main
 from jitgraph.config import config
 
@@ -60,6 +61,35 @@ def test_suites_time_all_their_workloads(capsys: pytest.CaptureFixture[str], nam
             assert ("limit", "default") not in by
     assert report["verdicts"]
     assert report["peers"]["NumPy"] == {"version": np.__version__, "missing": ""}
+
+
+@pytest.mark.parametrize("name", ["elementwise", "softmax"])
+def test_float32_is_measured_against_float32_and_has_the_same_targets(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    report = bench(capsys, name, "--dtype", "float32")
+    single = suite(name, 20000, "float32")
+    double = {w.program: w for w in suite(name, 20000, "float64")}
+    for w, found in zip(single, report["workloads"], strict=True):
+        assert found["dtype"] == "float32"
+        assert 2 * found["bytes_moved"] == double[w.program].bytes_moved
+        (limit,) = (r for r in found["results"] if r["peer"] == "limit")
+        assert limit["gb_per_s"] == pytest.approx(found["bytes_moved"] / limit["median_s"] / 1e9)
+    graded = {v["workload"]: v for v in report["verdicts"] if "limit" in v["what"]}
+    assert list(graded) == [w.name for w in single]
+    for w in single:
+        v = graded[w.name]
+        assert (v["must"], v["aim"], v["at_most"]) == (*LIMITS[w.program], True)
+
+
+def test_one_thread_is_graded_against_the_best_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    report = bench(capsys, "softmax", "--dtype", "float32", "--threads", "1")
+    assert report["threads"] == 1
+    assert len(report["verdicts"]) == len(report["workloads"]) > 1  # NumPy is far from the limit
+    for w, v in zip(report["workloads"], report["verdicts"], strict=True):
+        by = {r["peer"]: r["median_s"] for r in w["results"] if r["variant"] == "default"}
+        assert (v["workload"], v["must"], v["at_most"]) == (w["name"], 1.3, False)
+        assert (v["note"], v["found"]) == ("NumPy", pytest.approx(by["NumPy"] / by["jitgraph"]))
 
 
 def test_sigmoid_has_both_dtypes_after_the_study(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from jitgraph.bench import comparison, contest, crew, history, startup, targets
 from jitgraph.bench.contest import Contest, Outcome, Result, memory_alone, memory_together
 from jitgraph.bench.crew import Peer, PeerLostError
 from jitgraph.bench.peers.workloads import Workload, suite
-from jitgraph.bench.report import render, seconds
+from jitgraph.bench.report import render, seconds, starts_line, workload_line
 from jitgraph.inspect import CommandError
 
 (SIGMOID,) = (w for w in suite("sigmoid", 1000, "float64") if w.program == "sigmoid")
@@ -100,6 +100,40 @@ def test_a_lost_peer_does_not_stop_the_others() -> None:
     problems = {r.problem for r in outcome.results if r.peer == "b"}
     assert "failed: its process ended" in problems
     assert outcome.result("b") is None
+
+
+def lost(hung: bool) -> PeerLostError:
+    error = PeerLostError("no answer in 9 s")
+    error.hung = hung
+    return error
+
+
+@pytest.mark.parametrize(("hung", "asked"), [(True, 1), (False, 2)])
+def test_a_peer_that_hangs_is_not_given_another_such_wait(hung: bool, asked: int) -> None:
+    log: list[tuple[str, str]] = []
+    outcome = run([FakePeer("a", log), FakePeer("b", log, prepare=lost(hung))])
+    assert log.count(("b", "prepare")) == asked  # two variants
+    problems = [r.problem for r in outcome.results if r.peer == "b"]
+    assert problems == ["failed: no answer in 9 s"] * 2
+    assert ("b", "time") not in log
+
+
+def test_a_peer_lost_again_and_again_is_given_up() -> None:
+    log: list[tuple[str, str]] = []
+    peers: Any = {"a": FakePeer("a", log), "b": FakePeer("b", log, time=lost(True))}
+    several = Contest(peers, 2, 0, 10)
+    outcomes = [several.run(SIGMOID) for _ in range(4)]
+    assert log.count(("b", "open")) == contest.LOSSES == 2
+    problems = [{r.problem for r in o.results if r.peer == "b"} for o in outcomes]
+    given_up = "failed: given up, as it was lost in 2 workloads before"
+    assert problems == [{"failed: no answer in 9 s"}] * 2 + [{given_up}] * 2
+    assert all(o.result("a") is not None for o in outcomes)
+    report = {"interrupted": None, "starts": []}
+    found = [{**contest.figures(o), "name": n} for o, n in zip(outcomes, "wxyz", strict=True)]
+    assert comparison.incomplete({**report, "workloads": found}) == [
+        "b was not timed in w, x (failed: no answer in 9 s)",
+        f"b was not timed in y, z ({given_up})",
+    ]
 
 
 # --- verdicts ------------------------------------------------------------------------------------
@@ -261,6 +295,7 @@ def report(seconds_of_jitgraph: float, limit: float) -> dict[str, Any]:
         "starts": [],
         "verdicts": [v.as_json() for v in targets.verdicts(outcome, 2)],
         "remarks": [],
+        "incomplete": [],
     }
 
 
@@ -283,6 +318,11 @@ def test_two_runs_are_compared_relative_to_their_limits(
     assert row["change"] == pytest.approx(-0.25)
     assert "-25%  faster" in history.render(compared)
     assert len(history.listing(runs).splitlines()) == 3
+    assert "interrupted" not in history.render(compared) + history.listing(runs)
+    runs[1]["report"]["interrupted"] = "SIGINT"
+    assert history.listing(runs).count(", interrupted\n") == 1
+    text = history.render(history.compare(runs[0], runs[1]))
+    assert "CAREFUL: the second run was interrupted" in text
     runs[1]["report"]["machine"]["cpu"] = "b"
     assert "another machine or compiler: cpu" in history.render(history.compare(runs[0], runs[1]))
 
@@ -302,6 +342,9 @@ def test_the_text_has_every_figure() -> None:
     assert line.split() == ["jitgraph", "new", "1.3", "s", "0%", "0.0", "1.30", "1.00"]
     assert "Targets: 2; 0 reach the aim, 1 miss what they must" in text
     assert "DO NOT RELY" not in text
+    assert "NOT COMPLETE" not in text
+    late = {**report(1.3, 1.0), "incomplete": ["interrupted", "b was not timed"]}
+    assert "\nNOT COMPLETE: interrupted; b was not timed.\n" in render(late)
     assert max(map(len, text.splitlines())) <= 110
     assert [seconds(v) for v in (2.5, 0.0123, 4.56e-5, 7e-9)] == [
         "2.5 s",
@@ -309,3 +352,20 @@ def test_the_text_has_every_figure() -> None:
         "45.6 µs",
         "7 ns",
     ]
+
+
+def test_one_line_of_a_workload_and_of_starts() -> None:
+    (w,) = report(1.3, 1.0)["workloads"]
+    assert workload_line(w) == "sigmoid: jitgraph 1.3 s, 1.30 x copy, best peer NumPy 3 s"
+    lost = [Result("jitgraph", "default"), Result("JAX", "default", problem="failed: it ended")]
+    lost += [Result("JAX", "out", problem="failed: it ended")]
+    lost += [Result("numba", "default", problem="unsupported: no erf")]
+    alone = contest.figures(Outcome(SIGMOID, lost, True))
+    assert workload_line(alone) == "sigmoid: jitgraph not timed, JAX not timed"
+    times = {("jitgraph", 0): 0.5, ("jitgraph", 1): 0.1, ("JAX", 0): 0.6, ("NumPy", 0): 0.2}
+    starts = [
+        startup.figures(startup.Start(p, "ops200", startup.STATES[k], [t]))
+        for (p, k), t in times.items()
+    ]
+    text = "200 elementwise operations: jitgraph 500 ms, empty cache, best peer JAX 600 ms"
+    assert starts_line(starts) == text

@@ -96,6 +96,20 @@ def test_progress_erases_itself_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert "\n" not in text
 
 
+def test_lines_that_stay_and_lines_too_long_for_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.delenv("JITGRAPH_PROGRESS", raising=False)
+    terminal = Terminal()
+    with Progress(terminal) as progress:
+        progress("[1/2] something: round 1 of 5")
+        progress.keep("[1/2] something: 5 ms")
+    parts = terminal.getvalue().split("\r\x1b[K")
+    assert parts == ["", "[1/2] something: ro", "[1/2] something: 5 ms\n", ""]
+
+
 @pytest.mark.parametrize(("stream", "term"), [(io.StringIO(), "xterm"), (Terminal(), "dumb")])
 def test_progress_elsewhere_is_a_line_for_each_stage(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, term: str
@@ -105,7 +119,10 @@ def test_progress_elsewhere_is_a_line_for_each_stage(
     with Progress(stream) as progress:
         for text in ("input", "round 1 of 2: exp", "round 1 of 2: tanh", "round 2 of 2: exp"):
             progress(text)
-    assert stream.getvalue() == "input (0 s)\nround 1 of 2: exp (0 s)\n"
+        for text in ("[1/2] a 9x1: round 1 of 2", "[1/2] a 9x1: round 2 of 2", "[2/2] a 1x9: is"):
+            progress(text)
+    stages = ["input", "round 1 of 2: exp", "[1/2] a 9x1: round 1 of 2", "[2/2] a 1x9: is"]
+    assert stream.getvalue() == "".join(f"{s} (0 s)\n" for s in stages)
 
 
 def test_a_long_stage_is_heard_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,4 +141,5 @@ def test_progress_is_silent_if_asked(monkeypatch: pytest.MonkeyPatch, stream: io
     monkeypatch.setenv("JITGRAPH_PROGRESS", "0")
     with Progress(stream) as progress:
         progress("round 1 of 5")
+        progress.keep("[1/5] 3 ms")
     assert stream.getvalue() == ""

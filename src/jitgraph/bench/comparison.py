@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitgraph.bench import history, startup
 from jitgraph.bench.contest import YARDSTICKS, Contest, figures, memory_alone
 from jitgraph.bench.crew import crew
+from jitgraph.bench.interrupt import Interrupted, Interrupts, exit_status
+from jitgraph.bench.live import Live
 from jitgraph.bench.measure import Progress, available_memory
 from jitgraph.bench.peers.worker import PEERS
 from jitgraph.bench.peers.workloads import SUITES, Workload, suite
-from jitgraph.bench.targets import Verdict, verdicts
+from jitgraph.bench.targets import verdicts
 from jitgraph.inspect import CommandError
+from jitgraph.inspect.machine import machine_facts, usable_cores
 
 ALL = (*SUITES, "compile")
 # Suites that also run in float32 unless a dtype is asked for.
@@ -52,6 +55,16 @@ class Settings:
     def suites(self) -> tuple[str, ...]:
         """Without `compile`, whose work is of another kind."""
         return SUITES if self.suite == "all" else tuple(s for s in SUITES if s == self.suite)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Of `compile`."""
+        return startup.PROGRAMS if self.suite in ("compile", "all") else ()
+
+    @property
+    def rivals(self) -> list[str]:
+        """The peers to compare with, beside jitgraph."""
+        return list(NAMES if self.peers is None else self.peers)
 
     def workloads(self) -> list[Workload]:
         """Everything to be timed, in order."""
@@ -106,14 +119,38 @@ def refuse_if_too_large(settings: Settings) -> None:
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def measure(settings: Settings, progress: Progress) -> dict[str, Any]:
+def measure(settings: Settings, progress: Progress, live: Live) -> dict[str, Any]:
     """All figures of a run, in a JSON form. Times are seconds per call.
 
     Keys: benchmark, n, threads, rounds, load_before, machine, peers (version, or why missing),
-    workloads (`contest.figures`), starts (`startup.figures`), verdicts, remarks.
+    workloads (`contest.figures`), starts (`startup.figures`), verdicts, remarks, asked (how many
+    workloads and programs were to be measured), interrupted (name of a signal, or None),
+    incomplete (what was asked for and has no figures). SIGINT or SIGTERM, under `Interrupts`, ends
+    the processes of the peers; the report has what was done until then.
     """
+    report = _empty(settings)
+
+    def counted(text: str) -> None:
+        progress(f"[{done(report) + 1}/{report['asked']}] {text}")
+
+    try:
+        if settings.suites:
+            progress("importing peers")
+            _contests(settings, counted, live, report)
+        else:
+            live.head(report)
+        if settings.programs:
+            _startups(settings, counted, live, report)
+    except Interrupted as signal:
+        report["interrupted"] = signal.name
+    report["incomplete"] = incomplete(report)
+    report["remarks"] = remarks(report, usable_cores())
+    live.end(report)
+    return report
+
+
+def _empty(settings: Settings) -> dict[str, Any]:
     import jitgraph
-    from jitgraph.inspect.machine import machine_facts, usable_cores
     from jitgraph.runtime.toolchain import default_toolchain
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -122,8 +159,7 @@ def measure(settings: Settings, progress: Progress) -> dict[str, Any]:
     machine = machine_facts()
     if machine["compiler"] is None:
         default_toolchain()  # raises the error that says what to install
-    chosen = list(NAMES) if settings.peers is None else list(settings.peers)
-    report: dict[str, Any] = {
+    return {
         "benchmark": settings.suite,
         "n": settings.n,
         "threads": threads,
@@ -133,43 +169,63 @@ def measure(settings: Settings, progress: Progress) -> dict[str, Any]:
         "peers": {},
         "workloads": [],
         "starts": [],
+        "verdicts": [],
+        "asked": len(settings.workloads()) + len(settings.programs),
+        "interrupted": None,
     }
-    found: list[Verdict] = []
-    if settings.suites:
-        found += _contests(settings, chosen, threads, progress, report)
-    if settings.suite in ("compile", "all"):
-        names = ["jitgraph", "NumPy", *(n for n in chosen if n != "NumPy")]
-        starts = startup.measure(
-            names, settings.pythons, threads, settings.rounds, settings.time_limit, progress
-        )
-        report["starts"] = [startup.figures(s) for s in starts]
-        found += startup.verdicts(starts)
-    report["verdicts"] = [v.as_json() for v in found]
-    report["remarks"] = remarks(report, usable_cores())
-    return report
 
 
 def _contests(
-    settings: Settings,
-    chosen: list[str],
-    threads: int,
-    progress: Progress,
-    report: dict[str, Any],
-) -> list[Verdict]:
-    found: list[Verdict] = []
-    progress("importing peers")
+    settings: Settings, progress: Callable[[str], None], live: Live, report: dict[str, Any]
+) -> None:
     own = [n for n in YARDSTICKS if n == "limit" or "loops" in settings.suites]
-    with crew([*own, "jitgraph", *chosen], settings.pythons, threads) as peers:
+    names = [*own, "jitgraph", *settings.rivals]
+    with crew(names, settings.pythons, report["threads"]) as peers:
         for name, peer in peers.items():
             if name in (*own, "jitgraph") and peer.missing:
                 raise CommandError(f"{name}: {peer.missing}", status=1)
             if name != "limit":
                 report["peers"][name] = {"version": peer.version, "missing": peer.missing}
+        live.head(report)
         contest = Contest(peers, settings.rounds, available_memory(), settings.time_limit, progress)
         for w in settings.workloads():
             outcome = contest.run(w)
             report["workloads"].append(figures(outcome))
-            found += verdicts(outcome, threads)
+            report["verdicts"] += [v.as_json() for v in verdicts(outcome, report["threads"])]
+            live.workload(report)
+
+
+def _startups(
+    settings: Settings, progress: Callable[[str], None], live: Live, report: dict[str, Any]
+) -> None:
+    names = ["jitgraph", "NumPy", *(n for n in settings.rivals if n != "NumPy")]
+    pythons, threads = settings.pythons, report["threads"]
+    limit = settings.time_limit
+    for starts in startup.measure(names, pythons, threads, settings.rounds, limit, progress):
+        report["starts"] += [startup.figures(s) for s in starts]
+        report["verdicts"] += [v.as_json() for v in startup.verdicts(starts)]
+        live.starts(report)
+
+
+def done(report: dict[str, Any]) -> int:
+    """How many workloads and programs have been measured."""
+    return len(report["workloads"]) + len({s["program"] for s in report["starts"]})
+
+
+def incomplete(report: dict[str, Any]) -> list[str]:
+    """What was asked for and has no figures: after an interruption, and of which peers."""
+    found = []
+    if report["interrupted"] is not None:
+        how_far = f"after {done(report)} of {report['asked']} workloads"
+        found.append(f"interrupted ({report['interrupted']}) {how_far}")
+    where: dict[tuple[str, str], list[str]] = {}  # by peer and problem
+    cases = [(r, w["name"]) for w in report["workloads"] for r in w["results"]]
+    cases += [(s, s["program"]) for s in report["starts"]]
+    for case, name in cases:
+        if case["problem"] and not case["problem"].startswith("unsupported"):
+            where.setdefault((case["peer"], case["problem"]), []).append(name)
+    for (peer, problem), names in where.items():
+        found.append(f"{peer} was not timed in {', '.join(dict.fromkeys(names))} ({problem})")
     return found
 
 
@@ -208,30 +264,51 @@ def run(
     """Measure, print the table (or JSON on stdout for json_to='-'), draw; return the exit code.
 
     pictures_to: a directory, None for no pictures; history_in: a file that the run is added to.
+    Tables are printed as soon as they are known. SIGINT and SIGTERM end the run: figures of what
+    was complete are written all the same, no pictures, and CommandError has the exit code.
     """
-    from jitgraph.bench import report as form
-
     refuse_if_too_large(settings)
     refuse_if_unwritable(json_to, pictures_to, history_in)
-    with Progress() as progress:
-        report = measure(settings, progress)
-    if history_in is not None:
-        history.append(history_in, report)
-    remark = ""
-    report["pictures"] = []
-    if pictures_to is not None:
-        report["pictures"], remark = draw(report, pictures_to)
+    with Interrupts(), Progress() as progress:
+        report = measure(settings, progress, Live(progress, table=json_to != "-"))
+        if history_in is not None:
+            add_to_history(history_in, report)
+        report["pictures"], remark = [], ""
+        try:
+            if pictures_to is not None and report["interrupted"] is None:
+                progress("drawing")
+                report["pictures"], remark = draw(report, pictures_to)
+        finally:
+            progress.clear()
+            write(report, json_to)
+    return conclude(report, remark)
+
+
+def add_to_history(path: str, report: dict[str, Any]) -> None:
+    """The run, unless it has no figures."""
+    if report["workloads"] or report["starts"]:
+        history.append(path, report)
+
+
+def write(report: dict[str, Any], json_to: str | None) -> None:
+    """The figures to their file, or to stdout alone for '-'; where figures and pictures are."""
     text = json.dumps(report, indent=2, allow_nan=False)
     if json_to == "-":
-        print(text)
-    else:
-        print(form.render(report), end="")
-        if json_to is not None:
-            with open(json_to, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            print(f"figures: {json_to}")
-        for picture in report["pictures"]:
-            print(f"picture: {picture}")
+        print(text, flush=True)
+        return
+    if json_to is not None:
+        with open(json_to, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        print(f"figures: {json_to}")
+    for picture in report["pictures"]:
+        print(f"picture: {picture}")
+
+
+def conclude(report: dict[str, Any], remark: str) -> int:
+    """Say why there are no pictures; return 0. Raises CommandError if the run was interrupted."""
+    if report["interrupted"] is not None:
+        status = exit_status(report["interrupted"])
+        raise CommandError(report["incomplete"][0], status=status)
     if remark:
         print(remark, file=sys.stderr)
     return 0

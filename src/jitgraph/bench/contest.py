@@ -19,6 +19,7 @@ ONE_VARIANT = ("reductions", "training", "loops", "overhead")
 YARDSTICKS = ("limit", "C", "C libmvec")  # written by hand for the comparison: not rivals
 BASE = 300 << 20  # bytes of a process that has imported its library, about
 SHARE = 0.8  # of the available memory that all processes together may take
+LOSSES = 2  # workloads in which a peer may be lost before it is given up
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Result:
     """One peer's figures for a workload: seconds per call, one number a round.
 
     problem: why there are none, "" if there are
+    lost:    because the process of the peer has ended or hangs
     error:   of the result, in units of eps relative to the exact values
     first:   seconds to compile and run for the first time
     """
@@ -37,6 +39,7 @@ class Result:
     problem: str = ""
     error: float = 0.0
     first: float = 0.0
+    lost: bool = False
 
     @property
     def median(self) -> float:
@@ -101,7 +104,11 @@ def variants(w: Workload) -> tuple[str, ...]:
 
 
 class Contest:
-    """Peers that compete in one workload after another."""
+    """Peers that compete in one workload after another.
+
+    A peer whose process ends or hangs has no figures in that workload and is started again for the
+    next one; after LOSSES such workloads it is not asked any more, so that a run comes to its end.
+    """
 
     def __init__(
         self,
@@ -114,6 +121,7 @@ class Contest:
         self.peers = {k: p for k, p in peers.items() if not p.missing}
         self.rounds, self.available, self.time_limit = rounds, available, time_limit
         self.progress = progress
+        self.losses = dict.fromkeys(self.peers, 0)
 
     def run(self, w: Workload) -> Outcome:
         """Every peer's result is checked before it is timed; a wrong one is not timed."""
@@ -129,19 +137,27 @@ class Contest:
                 self._turn(self.peers[name], order.sample(able, len(able)), together)
         for name in names:
             self._close(self.peers[name])
+            self.losses[name] += any(r.lost for r in results[name])
         return Outcome(w, [r for found in results.values() for r in found], together)
 
     def _prepare(self, peer: Peer, w: Workload, keep: bool) -> list[Result]:
-        found = []
+        if self.losses[peer.name] >= LOSSES:
+            problem = f"failed: given up, as it was lost in {LOSSES} workloads before"
+            return [Result(peer.name, v, problem=problem) for v in variants(w)]
+        found: list[Result] = []
+        hung: PeerLostError | None = None
         for variant in variants(w):
             result = Result(peer.name, variant)
             self.progress(f"{w.name}: {peer.name} compiles and is checked")
             try:
+                if hung is not None:  # it would do so again, for as long
+                    raise hung
                 if variant == VARIANTS[0] or peer.process is None:
                     self._open(peer, w)
                 answer = peer.ask(self.time_limit, do="prepare", variant=variant)
             except PeerLostError as error:
                 answer = {"failed": str(error)}
+                result.lost, hung = True, error if error.hung else None
             for problem in ("unsupported", "wrong", "failed"):
                 if problem in answer:
                     result.problem = f"{problem}: {answer[problem]}"
@@ -152,8 +168,7 @@ class Contest:
             try:
                 peer.ask(self.time_limit, do="park")
             except PeerLostError as error:
-                for result in found:
-                    result.problem = f"failed: {error}"
+                _mark_lost(found, error)
         return found
 
     def _open(self, peer: Peer, w: Workload) -> None:
@@ -164,7 +179,7 @@ class Contest:
             try:
                 peer.ask(self.time_limit, do="close")
             except PeerLostError:
-                peer.end()
+                peer.end()  # the next workload starts it again
 
     def _turn(self, peer: Peer, able: list[Result], together: bool) -> None:
         if not able:
@@ -180,8 +195,12 @@ class Contest:
             if not together:
                 peer.ask(self.time_limit, do="park")
         except PeerLostError as error:
-            for result in able:
-                result.problem, result.seconds = f"failed: {error}", []
+            _mark_lost(able, error)
+
+
+def _mark_lost(results: list[Result], error: PeerLostError) -> None:
+    for result in results:
+        result.problem, result.seconds, result.lost = f"failed: {error}", [], True
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:

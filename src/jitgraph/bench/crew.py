@@ -7,13 +7,14 @@ import importlib.util
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from jitgraph.bench.peers.worker import PEERS
 
@@ -34,7 +35,12 @@ START_LIMIT = 120.0  # seconds for a peer to be imported
 
 
 class PeerLostError(Exception):
-    """A peer's process has ended, or did not answer in time; the message says which."""
+    """A peer's process has ended, or did not answer in time; the message says which.
+
+    hung: it did not answer in time
+    """
+
+    hung = False
 
 
 def command(interpreter: str, module: str, *arguments: str) -> list[str]:
@@ -74,11 +80,13 @@ class Peer:
         self.directory = directory
         self.version, self.python, self.missing = "", "", ""
         self.process: subprocess.Popen[str] | None = None
+        self.log: IO[str] | None = None
 
     def start(self) -> None:
         """Start the process, unless it runs. Raises PeerLostError if it cannot be started."""
         if self.process is not None and self.process.poll() is None:
             return
+        self.end()
         threads = self.threads
 
         def pinned() -> None:
@@ -87,7 +95,11 @@ class Peer:
             os.sched_setaffinity(0, cores[:threads])
 
         fewer = hasattr(os, "sched_getaffinity") and threads < len(os.sched_getaffinity(0))
-        self.log = tempfile.TemporaryFile("w+", dir=self.directory)  # noqa: SIM115
+        if self.log is not None:
+            self.log.close()
+        self.log = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", dir=self.directory, errors="replace"
+        )
         try:
             self.process = subprocess.Popen(
                 command(self.interpreter, "worker", self.name, str(threads)),
@@ -98,6 +110,9 @@ class Peer:
                 cwd=self.directory,
                 env=environment(threads, self.name in OWN),
                 preexec_fn=pinned if fewer else None,
+                # Ctrl-C of a terminal reaches this process alone, which then ends the peer and
+                # whatever the peer has started.
+                start_new_session=True,
             )
         except OSError as error:
             raise PeerLostError(f"{self.interpreter}: {error.strerror}") from None
@@ -132,26 +147,46 @@ class Peer:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             ready = selector.select(limit)
         if not ready:
-            raise self._lost(f"no answer in {limit:g} s")
+            lost = self._lost(f"no answer in {limit:g} s")
+            lost.hung = True
+            raise lost
         line = self.process.stdout.readline()
-        if not line:
-            raise self._lost("its process ended")
+        if not line.endswith("\n"):  # an answer cut off, or none
+            raise self._lost("its process ended" + self._killed())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def _killed(self) -> str:
+        """The signal that has ended the process, "" if none has."""
+        assert self.process is not None
+        try:
+            status = self.process.wait(1)
+        except subprocess.TimeoutExpired:  # only its answers have ended
+            return ""
+        if status >= 0:
+            return ""
+        known = {int(s): s.name for s in signal.Signals}
+        return f" ({known.get(-status, f'signal {-status}')})"
+
     def _lost(self, why: str) -> PeerLostError:
         self.end()
+        assert self.log is not None
         self.log.seek(0)
         said = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return PeerLostError(why + (f": {said[-1][:200]}" if said else ""))
 
+    def kill(self) -> None:
+        """Kill the process and those that it has started, without waiting for their end."""
+        if self.process is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
     def end(self) -> None:
-        """End the process."""
+        """End the process and those that it has started."""
+        self.kill()
         if self.process is None:
             return
         process, self.process = self.process, None
-        with contextlib.suppress(OSError):
-            process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
@@ -161,7 +196,9 @@ class Peer:
 
 @contextlib.contextmanager
 def crew(
-    names: Sequence[str], interpreters: Mapping[str, str], threads: int
+    names: Sequence[str],
+    interpreters: Mapping[str, str],
+    threads: int,
 ) -> Iterator[dict[str, Peer]]:
     """The peers of these names, each in a process that has imported it (or is `missing`).
 
@@ -182,8 +219,12 @@ def crew(
                     peer.greet()
             yield peers
         finally:
+            for peer in peers.values():  # all at once, should this be interrupted too
+                peer.kill()
             for peer in peers.values():
                 peer.end()
+                if peer.log is not None:
+                    peer.log.close()
 
 
 def settle() -> None:

@@ -106,6 +106,8 @@ def listing(runs: list[dict[str, Any]]) -> str:
     for k, run in enumerate(runs, 1):
         r = run["report"]
         what = f"{r['benchmark']}, n={r['n']:,}, {r['threads']} thread(s)"
+        if r.get("interrupted"):
+            what += ", interrupted"
         lines.append(f"{k:4}  {run['commit'] or '-':12}  {run['time']}  {what}")
     return "\n".join(lines) + "\n"
 
@@ -163,6 +165,9 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     for key in ("cpu", "cores", "compiler"):
         if a["machine"][key] != b["machine"][key]:
             found.append(f"another machine or compiler: {key}")
+    for name, r in (("first", a), ("second", b)):
+        if r.get("interrupted"):
+            found.append(f"the {name} run was interrupted")
     if not _figures(a).keys() & _figures(b).keys():
         found.append(f"nothing to compare: {a['benchmark']} and {b['benchmark']}")
     return found

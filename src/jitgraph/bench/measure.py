@@ -12,6 +12,7 @@ import gc
 import os
 import random
 import re
+import shutil
 import statistics
 import sys
 import time
@@ -182,7 +183,7 @@ def _group_memory() -> int | None:
 class Progress:
     """One line on a terminal that replaces itself and is gone at the end.
 
-    Elsewhere, as in a log: a line for each stage (what stands before the colon, numbers aside) and
+    Elsewhere, as in a log: a line for each stage (what stands before the colon, rounds aside) and
     one every EVERY seconds within a stage. JITGRAPH_PROGRESS=0 asks for nothing at all.
     """
 
@@ -199,19 +200,32 @@ class Progress:
     def __call__(self, text: str) -> None:
         seconds = time.perf_counter() - self.started
         if self.shown:
-            self.stream.write(f"\r\x1b[K{text} ({seconds:.0f} s)")
+            # A line that wraps could not be erased.
+            line = f"{text} ({seconds:.0f} s)"[: shutil.get_terminal_size().columns - 1]
+            self.stream.write(f"\r\x1b[K{line}")
             self.stream.flush()
         elif self.logged:
-            stage = re.sub(r"\d+", "", text.partition(":")[0])
+            stage = re.sub(r"^round \d+.*", "round", text.partition(":")[0])
             if stage != self.stage or seconds - self.last >= self.EVERY:
                 self.stage, self.last = stage, seconds
                 self.stream.write(f"{text} ({seconds:.0f} s)\n")
                 self.stream.flush()
 
+    def clear(self) -> None:
+        """Make room for lines that stay."""
+        if self.shown:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def keep(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        if self.shown or self.logged:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.shown:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+        self.clear()

@@ -1,9 +1,15 @@
-"""A run of the comparison as text for a terminal."""
+"""A run of the comparison as text for a terminal: its head, a table for each workload, its end.
+
+Each part is the lines to print, and can be printed before the next one is known.
+"""
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from typing import Any
+
+from jitgraph.bench.contest import YARDSTICKS
 
 WIDTH = 100
 
@@ -17,19 +23,27 @@ _LIMITS = {
 
 def render(report: dict[str, Any]) -> str:
     """The conditions, a table for each workload, the starts, the targets, what columns mean."""
-    lines = _head(report)
+    lines = head(report)
     for w in report["workloads"]:
-        lines += ["", *_workload(w)]
-    if report["starts"]:
-        lines += ["", *_starts(report["starts"])]
+        lines += workload(w)
+    for _, group in itertools.groupby(report["starts"], key=lambda s: s["program"]):
+        lines += starts(list(group))
+    return "\n".join([*lines, *end(report)]) + "\n"
+
+
+def end(report: dict[str, Any]) -> list[str]:
+    """What can only be said when all is done."""
+    lines = []
     if report["verdicts"]:
         lines += ["", *_verdicts(report["verdicts"])]
     lines.append("")
+    if report["incomplete"]:
+        lines += _wrap(f"NOT COMPLETE: {'; '.join(report['incomplete'])}.")
     if report["remarks"]:
         lines += _wrap(f"DO NOT RELY ON THESE TIMES: {', '.join(report['remarks'])}.")
     for text in _explanation(report):
         lines += _wrap(text)
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def seconds(value: float) -> str:
@@ -44,7 +58,8 @@ def _wrap(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _head(report: dict[str, Any]) -> list[str]:
+def head(report: dict[str, Any]) -> list[str]:
+    """The conditions."""
     machine = report["machine"]
     load = report["load_before"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
@@ -83,9 +98,10 @@ _NAMES = {"limit": "memory limit"}
 _VARIANTS = {"default": "new", "out": "given", "forward": "forward pass"}
 
 
-def _workload(w: dict[str, Any]) -> list[str]:
+def workload(w: dict[str, Any]) -> list[str]:
+    """The table of a workload, the fastest first."""
     shapes = ", ".join(f"{k} {'x'.join(map(str, s)) or 'a number'}" for k, s in w["shapes"].items())
-    lines = _wrap(f"{w['name']}: {w['formula']}   ({shapes}, {w['dtype']})")
+    lines = ["", *_wrap(f"{w['name']}: {w['formula']}   ({shapes}, {w['dtype']})")]
     rows = [["  by", "result", "median", "MAD", "GB/s", "x limit", "x jitgraph"]]
     timed = [r for r in w["results"] if r["median_s"] is not None]
     for r in sorted(timed, key=lambda r: (r["variant"], r["median_s"])):
@@ -110,30 +126,76 @@ def _workload(w: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _starts(starts: list[dict[str, Any]]) -> list[str]:
+def starts(found: list[dict[str, Any]]) -> list[str]:
+    """The table of a program."""
     from jitgraph.bench.startup import TITLES
 
-    lines = ["From the start of a process to the first result"]
-    rows = [["  program", "by", "cache", "median", "MAD", "peak MiB"]]
-    for s in starts:
+    title = TITLES[found[0]["program"]]
+    lines = ["", *_wrap(f"{title}: from the start of a process to the first result")]
+    rows = [["  by", "cache", "median", "MAD", "peak MiB"]]
+    for s in found:
         if s["median_s"] is None:
             continue
         numpy = s["peer"] == "NumPy"
         rows.append(
             [
-                f"  {TITLES[s['program']]}",
-                s["peer"],
+                f"  {s['peer']}",
                 "none, no compiler" if numpy else s["state"].removesuffix(" cache"),
                 seconds(s["median_s"]),
                 f"{s['mad_s'] / s['median_s']:.0%}",
                 f"{s['peak_bytes'] / 2**20:.0f}",
             ]
         )
-    lines += _table(rows, left=3)
-    for s in starts:
+    lines += _table(rows, left=2)
+    for s in found:
         if s["problem"] and s["state"] == "empty cache" and "unsupported" not in s["problem"]:
-            lines += _wrap(f"  NOT TIMED {s['peer']}, {TITLES[s['program']]}: {s['problem']}")
+            lines += _wrap(f"  NOT TIMED {s['peer']}: {s['problem']}")
     return lines
+
+
+# --- in one line ---------------------------------------------------------------------------------
+
+
+def workload_line(w: dict[str, Any]) -> str:
+    """A workload's plain calls: jitgraph, its ratio to the limit, the best of the others."""
+    timed = {
+        r["peer"]: r
+        for r in w["results"]
+        if r["variant"] == "default" and r["median_s"] is not None
+    }
+    mine = timed.get("jitgraph")
+    texts = [f"jitgraph {seconds(mine['median_s'])}" if mine else "jitgraph not timed"]
+    if mine and mine["ratio_to_limit"] is not None:
+        texts.append(f"{mine['ratio_to_limit']:.2f} x {w['limit']}")
+    others = {k: r["median_s"] for k, r in timed.items() if k not in ("jitgraph", *YARDSTICKS)}
+    failed = [
+        f"{r['peer']} not timed"
+        for r in w["results"]
+        if r["peer"] != "jitgraph" and r["variant"] == "default" and r["problem"]
+        if not r["problem"].startswith("unsupported")
+    ]
+    return f"{w['name']}: {', '.join([*texts, *_best(others), *failed])}"
+
+
+def starts_line(found: list[dict[str, Any]]) -> str:
+    """A program's starts with an empty cache: jitgraph, the best of the others."""
+    from jitgraph.bench.startup import TITLES
+
+    cold = {
+        s["peer"]: s["median_s"]
+        for s in found
+        if s["state"] == "empty cache" and s["median_s"] is not None and s["peer"] != "NumPy"
+    }
+    mine = cold.pop("jitgraph", None)
+    texts = ["jitgraph not timed" if mine is None else f"jitgraph {seconds(mine)}, empty cache"]
+    return f"{TITLES[found[0]['program']]}: {', '.join([*texts, *_best(cold)])}"
+
+
+def _best(others: dict[str, float]) -> list[str]:
+    if not others:
+        return []
+    peer = min(others, key=lambda k: others[k])
+    return [f"best peer {peer} {seconds(others[peer])}"]
 
 
 def _verdicts(found: list[dict[str, Any]]) -> list[str]:
@@ -153,6 +215,8 @@ def _verdicts(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _explanation(report: dict[str, Any]) -> list[str]:
+    if not report["workloads"] and not report["starts"]:
+        return []
     text = ["Median and MAD (median absolute deviation) of the rounds; freeing a result not timed."]
     if report["workloads"]:
         used = dict.fromkeys(w["limit"] for w in report["workloads"] if w["limit"])

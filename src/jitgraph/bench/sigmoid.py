@@ -6,17 +6,16 @@ To add a contender, append a `Contender` in `contenders`; everything else follow
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from jitgraph.bench import comparison, history
-from jitgraph.bench import report as form
+from jitgraph.bench import comparison
+from jitgraph.bench.interrupt import Interrupted, Interrupts
+from jitgraph.bench.live import Live
 from jitgraph.bench.measure import (
     Array,
     Contender,
@@ -152,38 +151,32 @@ def run(
     pictures_to: a directory, None for no pictures
     peers:       the comparison with other libraries, in processes of their own, that follows
     history_in:  a file that the comparison is added to
+
+    Tables are printed as soon as they are known. SIGINT and SIGTERM end the run as they do in
+    `comparison.run`.
     """
     refuse_if_too_large(settings)
     if peers is not None:
         comparison.refuse_if_too_large(peers)
     comparison.refuse_if_unwritable(json_to, pictures_to, history_in)
-    report, remark = _study(settings, pictures_to)
-    text = render(report)
-    if peers is not None:
-        with Progress() as progress:
-            compared = report["comparison"] = comparison.measure(peers, progress)
-        if history_in is not None:
-            history.append(history_in, compared)
-        if pictures_to is not None and not remark:
-            report["pictures"] += comparison.draw(compared, pictures_to)[0]
-        text += "\n" + form.render(compared)
-    if json_to == "-":
-        print(json.dumps(report, indent=2, allow_nan=False))
-    else:
-        print(text, end="")
-        if json_to is not None:
-            with open(json_to, "w", encoding="utf-8") as file:
-                file.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
-            print(f"figures: {json_to}")
-        for picture in report["pictures"]:
-            print(f"picture: {picture}")
-    if remark:
-        print(remark, file=sys.stderr)
-    return 0
+    report: dict[str, Any] = {"benchmark": "sigmoid", "n": settings.n, "contenders": []}
+    report.update(pictures=[], interrupted=None, incomplete=[])
+    remark = ""
+    with Interrupts():
+        try:
+            remark = _study(settings, pictures_to, json_to != "-", report)
+            if peers is not None:
+                shown_in = pictures_to if not remark else None
+                _compare(peers, shown_in, history_in, json_to != "-", report)
+        except Interrupted as signal:
+            report["interrupted"] = signal.name
+            report["incomplete"] = [f"interrupted ({signal.name})"]
+        comparison.write(report, json_to)
+    return comparison.conclude(report, remark)
 
 
-def _study(settings: Settings, pictures_to: str | None) -> tuple[dict[str, Any], str]:
-    """Time against precision: the figures, and why there are no pictures, if so.
+def _study(settings: Settings, pictures_to: str | None, table: bool, report: dict[str, Any]) -> str:
+    """Time against precision, into the report; why there are no pictures, if so.
 
     What it has allocated is given back, for the processes of the peers.
     """
@@ -193,14 +186,35 @@ def _study(settings: Settings, pictures_to: str | None) -> tuple[dict[str, Any],
     with jitgraph.num_threads(settings.threads), Progress() as progress:
         threads = jitgraph.get_num_threads()
         rows = _rows(settings, threads, progress)
-    report = as_json(settings, threads, rows, load)
-    report["pictures"] = []
+    report.update(as_json(settings, threads, rows, load))
+    if table:
+        print(render(report), end="", flush=True)
     remark = ""
     if pictures_to is not None:
         report["pictures"], remark = _draw(report, rows, pictures_to)
     rows.clear()
     jitgraph.free_memory()
-    return report, remark
+    return remark
+
+
+def _compare(
+    peers: comparison.Settings,
+    pictures_to: str | None,
+    history_in: str | None,
+    table: bool,
+    report: dict[str, Any],
+) -> None:
+    """The comparison, into the report."""
+    with Progress() as progress:
+        if table:
+            print()
+        compared = comparison.measure(peers, progress, Live(progress, table))
+    report["comparison"] = compared
+    report["interrupted"], report["incomplete"] = compared["interrupted"], compared["incomplete"]
+    if history_in is not None:
+        comparison.add_to_history(history_in, compared)
+    if pictures_to is not None and compared["interrupted"] is None:
+        report["pictures"] += comparison.draw(compared, pictures_to)[0]
 
 
 def _rows(settings: Settings, threads: int, progress: Progress) -> list[Row]:

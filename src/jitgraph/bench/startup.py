@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,28 +73,31 @@ def measure(
     rounds: int,
     time_limit: float,
     progress: Callable[[str], None] = lambda text: None,
-) -> list[Start]:
-    """Every peer and program, cold and warm, in turns; a failure ends that peer's program."""
+) -> Iterator[list[Start]]:
+    """One program after the other, all peers in turns, cold and warm.
+
+    A failure ends that peer's program.
+    """
     peers = [n for n in names if n in PEERS and _installed(n, interpreters)]
-    starts = {
-        (n, p, s): Start(n, p, s)
-        for p in PROGRAMS
-        for n in peers
-        if n == "jitgraph" or (n != "NumPy" and p not in ONLY_JITGRAPH)
-        for s in STATES
-    }
-    if "NumPy" in peers:
-        starts["NumPy", "logistic", STATES[0]] = Start("NumPy", "logistic", STATES[0])
-    exact = {p: _process("NumPy", p, sys.executable, threads, None, time_limit) for p in PROGRAMS}
-    for number in range(rounds + 1):
-        for name, program in dict.fromkeys((n, p) for n, p, _ in starts):
-            text = f"round {number} of {rounds}" if number else "warming up"
-            progress(f"{TITLES[program]}: {text}, {name}")
-            states = [starts[k] for k in starts if k[:2] == (name, program)]
-            if not any(s.problem for s in states):
+    for program in PROGRAMS:
+        starts = {n: [Start(n, program, s) for s in _states(n, program)] for n in peers}
+        exact = _process("NumPy", program, sys.executable, threads, None, time_limit)
+        for number in range(rounds + 1):
+            for name, states in starts.items():
+                if not states or any(s.problem for s in states):
+                    continue
+                text = f"round {number} of {rounds}" if number else "warming up"
+                progress(f"{TITLES[program]}: {text}, {name}")
                 interpreter = interpreters.get(name, sys.executable)
-                _one_round(states, interpreter, threads, time_limit, exact[program], number > 0)
-    return list(starts.values())
+                _one_round(states, interpreter, threads, time_limit, exact, number > 0)
+        yield [s for states in starts.values() for s in states]
+
+
+def _states(name: str, program: str) -> tuple[str, ...]:
+    """In which states of its cache a peer starts a program; NumPy has no cache."""
+    if name == "NumPy":
+        return STATES[:1] if program == "logistic" else ()
+    return STATES if name == "jitgraph" or program not in ONLY_JITGRAPH else ()
 
 
 def _installed(name: str, interpreters: Mapping[str, str]) -> bool:
@@ -112,18 +115,25 @@ def _one_round(
     with tempfile.TemporaryDirectory(prefix="jitgraph-bench-") as cache:
         for start in states:
             answer = _process(start.peer, start.program, interpreter, threads, cache, limit)
-            problem = next((k for k in ("unsupported", "failed") if k in answer), "")
+            problem = _problem(answer, exact)
             if problem:
                 for s in states:
-                    s.problem = f"{problem}: {answer[problem]}"
-                return
-            if not _close(answer["values"], exact["values"]):
-                for s in states:
-                    s.problem = "wrong: the result differs from NumPy's"
+                    s.problem = problem
                 return
             if counts:
                 start.seconds.append(answer["seconds"])
             start.peak = max(start.peak, answer["peak"])
+
+
+def _problem(answer: dict[str, Any], exact: dict[str, Any]) -> str:
+    """Why a process does not count, "" if it does."""
+    for key in ("unsupported", "failed"):
+        if key in answer:
+            return f"{key}: {answer[key]}"
+    if "failed" in exact:
+        return f"failed: no values of NumPy to compare with: {exact['failed']}"
+    same = _close(answer["values"], exact["values"])
+    return "" if same else "wrong: the result differs from NumPy's"
 
 
 def _close(found: Sequence[float], exact: Sequence[float]) -> bool:
