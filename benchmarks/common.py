@@ -14,12 +14,12 @@ import random
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PIECES = 10  # of a timing of many calls
+from jitgraph.bench.peers.worker import median_of_pieces
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -43,27 +43,16 @@ def take_turns(
     """
     calls = {}
     for name, call in contenders.items():
-        _seconds(call, 1)
-        calls[name] = max(1, int(shortest / max(_seconds(call, 3), 1e-9)))
+        median_of_pieces(call, 1)
+        calls[name] = max(1, int(shortest / max(median_of_pieces(call, 3), 1e-9)))
     order, seconds = random.Random(1), {name: [] for name in contenders}
     names = list(contenders)
     for number in range(rounds + 1):
         for name in order.sample(names, len(names)):
-            spent = _seconds(contenders[name], calls[name])
+            spent = median_of_pieces(contenders[name], calls[name])
             if number:
                 seconds[name].append(spent)
     return seconds
-
-
-def _seconds(call: Callable[[], Any], calls: int) -> float:
-    """Median of some pieces: another program that has the processor meanwhile meets a few only."""
-    count, pieces = max(1, calls // PIECES), []
-    for _ in range(min(PIECES, calls)):
-        started = time.perf_counter()
-        for _ in range(count):
-            call()
-        pieces.append((time.perf_counter() - started) / count)
-    return statistics.median(pieces)
 
 
 def fresh(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Any:

@@ -233,6 +233,15 @@ static inline int64_t jg_max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The integer by way of which a double becomes an int32 or a shorter one. The vectors of NEON turn
+ * doubles into int64 only, of which the lower half is taken, but its scalar instruction saturates:
+ * if this were not said, a number beyond int32 would be another one in the remainder of a loop. */
+#if defined(__aarch64__)
+typedef int64_t jg_cut;
+#else
+typedef int32_t jg_cut;
+#endif
+
 /* n rounded up to a multiple of 64: where the next scratch array begins. */
 static inline int64_t jg_round_up(int64_t n)
 {

@@ -76,11 +76,13 @@ JG_MATH float jg_softplus_minus_f32(float x) {
 
 /* t softplus(-x) + (1 - t) softplus(x) = log1p(exp(-|x|)) + x ((x > 0) - t): two terms, neither of
  * them negative for 0 <= t <= 1. */
-/* <= 2 ULP for 0 <= t <= 1. */
+/* <= 2 ULP for 0 <= t <= 1; worst 1.182 at 0x1.77209edc1cd80p+3, 0x1.91fd6be74b76fp-2, 2.6e6 points,
+ * 5 boxes. */
 JG_MATH double jg_sigmoid_crossentropy_f64(double x, double t) {
     const jg_pair_f64 l = jg_softplus_rest_f64(x);
     return JG_FMA(x, (x > 0.0 ? 1.0 : 0.0) - t, l.hi + l.lo);
 }
+/* <= 2 ULP for 0 <= t <= 1; worst 1.416 at 0x1.dea204p+4, 0x1.e80f06p-2, 2.6e6 points, 5 boxes. */
 JG_MATH float jg_sigmoid_crossentropy_f32(float x, float t) {
     const jg_pair_f32 l = jg_softplus_rest_f32(x);
     return JG_FMAF(x, (x > 0.0f ? 1.0f : 0.0f) - t, l.hi + l.lo);

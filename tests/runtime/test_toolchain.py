@@ -59,6 +59,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: "the-cc-of-python -pthread")
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
     monkeypatch.setattr(os, "uname", lambda: _uname("x86_64"))
+    # Remembered for the rest of the process, which may run on another machine.
+    monkeypatch.setattr(cpu, "native_level", lambda: "x86-64-v2")
     return tmp_path / "bin"
 
 

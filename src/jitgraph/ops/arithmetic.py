@@ -391,6 +391,8 @@ def _cast_template(target: str) -> Any:
             # undefined conversions to the narrow types.
             if target == "uint64":
                 return "jg_to_u64({0})"
+            if source == "float64" and target not in ("int64", "uint32"):
+                return "({T})(jg_cut){0}"
             via = {"int64": "", "int32": "", "uint32": "(int64_t)"}.get(target, "(int32_t)")
             return f"({{T}}){via}{{0}}"
         return "({T}){0}"

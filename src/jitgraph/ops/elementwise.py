@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,14 +163,31 @@ def _through_padding(variable: Variable) -> Variable:
     return variable
 
 
+# Whether jg_cut of jg_abi.h is int64.
+_CUTS_TO_INT64 = os.uname().machine in ("aarch64", "arm64")
+
+
 def cast_array(array: np.ndarray, dtype: str) -> np.ndarray:
     """Convert as C does: fractions are cut, out-of-range values do as the hardware does."""
     with np.errstate(all="ignore"):
-        if dtype == "uint32" and array.dtype.kind == "f":
-            # NumPy's own conversion of values out of range depends on strides and vector width;
-            # by way of int64 it is the one of its scalar code everywhere.
-            array = array.astype("int64")
+        if array.dtype.kind == "f" and dtype in dtypes.INTEGERS:
+            array = _cut(array, dtype)
         return array.astype(dtypes.NUMPY[dtype], copy=False)
+
+
+def _cut(array: np.ndarray, dtype: str) -> np.ndarray:
+    """The integers by way of which floats are converted: those of the C of a cast.
+
+    NumPy's own conversion of values out of range depends on strides and vector width, and on
+    aarch64 it makes negative values 0 or wraps them, depending on the place in the array.
+    """
+    if dtype == "uint64":
+        high = array >= 2.0**63
+        low = np.where(high, array - array.dtype.type(2.0**63), array).astype("int64")
+        return np.where(high, low ^ np.iinfo("int64").min, low)
+    if dtype in ("int64", "uint32") or (array.dtype == np.float64 and _CUTS_TO_INT64):
+        return array.astype("int64")
+    return array.astype("int32")
 
 
 def zeros_for(variable: Variable) -> Variable:
