@@ -32,9 +32,10 @@ def marks(expression) -> list[tuple[str, ...]]:
         (T.exp(x) * T.sin(v) + T.log(x), []),  # three functions do not wait for each other
         (x * v + 1, []),
         (T.gammaln(x), []),  # not vectorised
-        (T.exp(m).sum(axis=1), [("4", "double")]),
-        (T.exp(m).sum(axis=0), [("4", "double")]),
-        (T.argmax(T.exp(m), axis=1), []),  # a step depends on the one before
+        (T.sin(m).sum(axis=1), [("4", "double")]),
+        (T.sin(m).sum(axis=0), [("4", "double")]),
+        (T.exp(x), []),  # short
+        (T.argmax(T.sin(m), axis=1), []),  # a step depends on the one before
     ],
     ids=str,
 )
@@ -57,11 +58,10 @@ def test_a_value_has_the_same_bits_at_every_place(name, dtype) -> None:
 
 
 def test_rows_shorter_and_longer_than_a_group() -> None:
-    f = jitgraph.function([m], [T.exp(m).sum(axis=1), T.nnet.softmax(m)])
+    f = jitgraph.function([m], [T.log1p(m**2).sum(axis=1), T.nnet.sigmoid(m)])
     rng = np.random.default_rng(6)
     for columns in (0, 1, 7, 8, 31, 32, 33, 64, 100, 515):
         a = rng.standard_normal((5, columns))
         total, p = f(a)
-        e = np.exp(a)
-        np.testing.assert_allclose(total, e.sum(axis=1), rtol=1e-14)
-        np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=1e-14)
+        np.testing.assert_allclose(total, np.log1p(a**2).sum(axis=1), rtol=1e-14)
+        np.testing.assert_allclose(p, 1 / (1 + np.exp(-a)), rtol=1e-14)

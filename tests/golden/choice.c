@@ -1,6 +1,5 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
-#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
@@ -20,10 +19,10 @@ static void k1a0_sum(int64_t n5, int64_t n4, const double *restrict a3, double *
         z1[j] = 0.0;
     }
     for (int64_t i = 0; i < n4; i++) {
-        JG_ABREAST(4, double, j, 0, n5, {
+        for (int64_t j = 0; j < n5; j++) {
             const double t1 = jg_exp_f64(a3[i*n5 + j]);
             z1[j] += t1;
-        });
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
-#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
@@ -11,13 +10,13 @@
 static void k0_mul(int64_t begin, int64_t end, const double *restrict a0, const double *restrict a1,
                    double *restrict z0)
 {
-    JG_ABREAST(4, double, i, begin, end, {
+    for (int64_t i = begin; i < end; i++) {
         const double t0 = a0[i];
         const double t2 = t0 + a1[i];
         const double t3 = -t0;
         const double t4 = jg_exp_f64(t3);
         z0[i] = t2 * t4;
-    });
+    }
 }
 
 struct k0_mul_args {

@@ -26,11 +26,11 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
         for (int64_t j0 = 0; j0 < n2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n2);
             double sum6_part[JG_BLOCK];
-            JG_ABREAST(4, double, j, j0, j1, {
+            for (int64_t j = j0; j < j1; j++) {
                 const double t4 = a0[i*n2 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 sum6_part[j - j0] = t5;
-            });
+            }
             JG_ADD(sum6, sum6_lost, jg_block_sum_f64(sum6_part, j1 - j0));
         }
         s1[i] = sum6;

@@ -1,6 +1,5 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
-#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
@@ -11,11 +10,11 @@
 static void k0_mul(int64_t begin, int64_t end, const double *restrict a2, const double *restrict a0,
                    const double *restrict a1, double *restrict z0)
 {
-    JG_ABREAST(4, double, i, begin, end, {
+    for (int64_t i = begin; i < end; i++) {
         const double t2 = jg_exp_f64(a0[0]);
         const double t4 = t2 / a1[0];
         z0[i] = a2[i] * t4;
-    });
+    }
 }
 
 struct k0_mul_args {

@@ -1,6 +1,5 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
-#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
@@ -27,11 +26,11 @@ static void k0_max_exp_sum_true_div(int64_t begin, int64_t end, int64_t n1,
         const double t3 = s0[i];
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            JG_ABREAST(4, double, j, j0, j1, {
+            for (int64_t j = j0; j < j1; j++) {
                 const double t4 = a0[i*n1 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 z0[i*n1 + j] = t5;
-            });
+            }
             JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z0 + (i*n1 + j0), j1 - j0));
         }
         s2[i] = sum6;

@@ -1,6 +1,5 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
-#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_pool.h"
 #include "jg_stream.h"
@@ -52,9 +51,9 @@ static void k1_neg_range(void *arg, int64_t begin, int64_t end)
 // s1: float64[n0,n1]  s2: float64[n0,n1]
 static void k2_exp(int64_t begin, int64_t end, const double *restrict s1, double *restrict s2)
 {
-    JG_ABREAST(4, double, i, begin, end, {
+    for (int64_t i = begin; i < end; i++) {
         s2[i] = jg_exp_f64(s1[i]);
-    });
+    }
 }
 
 struct k2_exp_args {

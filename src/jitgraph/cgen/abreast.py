@@ -38,8 +38,9 @@ def _worth(body: Sequence[Any]) -> tuple[int, str] | None:
         return None
     calls = [s.value for s in body if isinstance(s, Let) and isinstance(s.value, Call)]
     dear = [c for c in calls if c.function.abreast(c.dtype)]
-    if not dear:
+    gains = [v for c in dear if (v := c.function.abreast(c.dtype)) > 1]
+    if not gains:
         return None
-    vectors = min(c.function.abreast(c.dtype) for c in dear) // len(dear)
+    vectors = min(gains) // len(dear)
     dtype = min((c.dtype for c in dear), key=lambda d: dtypes.NUMPY[d].itemsize)
     return (vectors, dtype) if vectors > 1 else None
