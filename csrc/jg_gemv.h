@@ -8,9 +8,10 @@
  * four vectors of y stay in registers while k advances, the sums of even and of odd terms apart. The
  * error is at most (k / 2 + 5) eps in units of |a| . |x|.
  *
- * Large ones are shared among the threads of the pool: the library was not seen to use a second one
- * (400 x 784 float64: 30 us there, 13 us here). Their kernels are short, because every function with
- * such a product compiles them. The error is at most (k / 2 + 16) eps.
+ * Large ones take four fifths of the library's time on one thread (400 x 784 float64: 24 and 30 us),
+ * and are shared among the threads of the pool where that is worth waking them; the library was not
+ * seen to use a second one. Their kernels are short, because every function with such a product
+ * compiles them. The error is at most (k / 2 + 16) eps.
  */
 #ifndef JG_GEMV_H
 #define JG_GEMV_H
@@ -27,7 +28,10 @@ enum { JG_GEMV_SMALL = 256, JG_GEMV_SHORT = 1 };
 #else
 enum { JG_GEMV_SMALL = 8192, JG_GEMV_SHORT = 0 };
 #endif
-enum { JG_GEMV_NARROW = 64 }; /* m and k from which a product is a large one */
+enum {
+    JG_GEMV_NARROW = 64, /* m and k from which a product is a large one */
+    JG_GEMV_SHARED = 16  /* elements that take as long as one of a loop: 2^19 are some 40 us of work */
+};
 
 JG_FUSED_BEGIN
 
@@ -181,7 +185,7 @@ JG_FUSED_BEGIN
         if (JG_GEMV_SHORT || jg_min(m, k) < JG_GEMV_NARROW)                                        \
             jg_library_gemv_##t(host, ta, m, k, a, x, y);                                          \
         else                                                                                       \
-            jg_parallel_for(host->pool, m, 64, 1 + host->parallel_min / k,                         \
+            jg_parallel_for(host->pool, m, 64, 1 + JG_GEMV_SHARED * host->parallel_min / k,        \
                             ta ? jg_large_columns_##t : jg_large_rows_##t, &g);                    \
     }
 

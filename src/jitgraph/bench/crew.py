@@ -1,4 +1,8 @@
-"""The processes of the peers: started once, asked in turns, ended with the comparison."""
+"""The processes of the peers: started once, asked in turns, ended with the comparison.
+
+A peer is stopped while it is not asked: threads of some libraries go on waiting for more work in a
+loop, on processors that the next peer is timed on.
+"""
 
 from __future__ import annotations
 
@@ -134,12 +138,22 @@ class Peer:
             if self.missing:
                 raise PeerLostError(self.missing)
         assert self.process is not None and self.process.stdin is not None
+        self._signal("SIGCONT")
         try:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         except OSError:
             raise self._lost("its process ended") from None
-        return self._answer(limit)
+        answer = self._answer(limit)
+        self._signal("SIGSTOP")
+        return answer
+
+    def _signal(self, name: str) -> None:
+        """To the process and those that it has started, where the system has this signal."""
+        number = getattr(signal, name, None)
+        if self.process is not None and number is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, number)
 
     def _answer(self, limit: float) -> dict[str, Any]:
         assert self.process is not None and self.process.stdout is not None
@@ -177,9 +191,7 @@ class Peer:
 
     def kill(self) -> None:
         """Kill the process and those that it has started, without waiting for their end."""
-        if self.process is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal("SIGKILL")
 
     def end(self) -> None:
         """End the process and those that it has started."""
