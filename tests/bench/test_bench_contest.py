@@ -49,11 +49,6 @@ def run(peers: list[FakePeer], rounds: int = 6, available: int = 0) -> Outcome:
     return Contest(named, rounds, available, 10).run(SIGMOID)
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "settle", lambda: None)
-
-
 def test_every_round_times_every_peer_in_a_changing_order() -> None:
     log: list[tuple[str, str]] = []
     outcome = run([FakePeer(n, log) for n in "abc"])
@@ -219,13 +214,17 @@ def test_processes_that_cannot_start_or_do_not_speak_are_missing(tmp_path: Path)
         assert "No such file" in peers["numba"].missing
 
 
-def test_a_peer_that_hangs_is_given_up_and_can_be_asked_again(tmp_path: Path) -> None:
+def test_a_peer_that_hangs_is_given_up_and_can_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peer = Peer("NumPy", sys.executable, 1, str(tmp_path))
     peer.greet()
     assert (peer.missing, peer.python) == ("", sys.version.split()[0])
     try:
         assert peer.process is not None
         peer.process.send_signal(signal.SIGSTOP)  # it cannot answer, however late this is asked
+        send = peer._signal
+        monkeypatch.setattr(peer, "_signal", lambda name: name == "SIGCONT" or send(name))
         with pytest.raises(PeerLostError, match="no answer in 0"):
             peer.ask(0, do="close")
         assert peer.process is None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitgraph.bench.crew import Peer, PeerLostError, settle
+from jitgraph.bench.crew import Peer, PeerLostError
 from jitgraph.bench.peers.loops import GRADIENT
 from jitgraph.bench.peers.workloads import Workload
 
@@ -188,7 +188,6 @@ class Contest:
             if not together:
                 peer.ask(self.time_limit, do="fill")
             for result in able:
-                settle()
                 answer = peer.ask(self.time_limit, do="time", variant=result.variant)
                 result.seconds.append(answer["seconds"])
                 result.calls = answer["calls"]

@@ -1,7 +1,7 @@
 """The processes of the peers: started once, asked in turns, ended with the comparison.
 
 A peer is stopped while it is not asked: threads of some libraries go on waiting for more work in a
-loop, on processors that the next peer is timed on.
+loop (OpenBLAS's for 2^26 cycles of the clock), on processors that the next peer is timed on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -237,11 +236,3 @@ def crew(
                 peer.end()
                 if peer.log is not None:
                     peer.log.close()
-
-
-def settle() -> None:
-    """Let the threads of the last peer go to sleep.
-
-    Some wait for more work in a loop: OpenBLAS's for 2^26 cycles of the clock, some 25 ms.
-    """
-    time.sleep(0.04)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -164,7 +164,7 @@ def _through_padding(variable: Variable) -> Variable:
 
 
 # Whether jg_cut of jg_abi.h is int64.
-_CUTS_TO_INT64 = os.uname().machine in ("aarch64", "arm64")
+_CUTS_TO_INT64 = platform.machine() in ("aarch64", "arm64")
 
 
 def cast_array(array: np.ndarray, dtype: str) -> np.ndarray:
