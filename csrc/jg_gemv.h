@@ -107,17 +107,17 @@ JG_FUSED_BEGIN
  * same values once more. */
 #define JG_GEMV_COLUMNS(t, T)                                                                      \
     static __attribute__((noinline)) JG_WIDE void jg_gemv_columns_##t(                             \
-        int64_t m, int64_t row, int64_t k, const T *a, const T *x, T *restrict y)                  \
+        int64_t m, int64_t k, const T *a, const T *x, T *restrict y)                               \
     {                                                                                              \
         enum { L = JG_LANES_##t };                                                                 \
         int64_t j = 0;                                                                             \
         for (; j + 4 * L <= m; j += 4 * L)                                                         \
-            jg_gemv_span_4_##t(row, k, a + j, x, y + j);                                           \
+            jg_gemv_span_4_##t(m, k, a + j, x, y + j);                                             \
         for (; j + 2 * L <= m; j += 2 * L)                                                         \
-            jg_gemv_span_2_##t(row, k, a + j, x, y + j);                                           \
+            jg_gemv_span_2_##t(m, k, a + j, x, y + j);                                             \
         for (; j < m; j += L) {                                                                    \
             const int64_t at = jg_min(j, m - L);                                                   \
-            jg_gemv_span_1_##t(row, k, a + at, x, y + at);                                         \
+            jg_gemv_span_1_##t(m, k, a + at, x, y + at);                                           \
         }                                                                                          \
     }
 
@@ -128,7 +128,7 @@ JG_FUSED_BEGIN
         if (m * k > JG_GEMV_SMALL || (ta ? m : k) < JG_LANES_##t || !JG_HAS_SHUFFLE)               \
             jg_library_gemv_##t(host, ta, m, k, a, x, y);                                          \
         else if (ta)                                                                               \
-            jg_gemv_columns_##t(m, m, k, a, x, y);                                                 \
+            jg_gemv_columns_##t(m, k, a, x, y);                                                    \
         else                                                                                       \
             jg_gemv_rows_##t(m, k, a, x, y);                                                       \
     }

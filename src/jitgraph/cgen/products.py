@@ -60,9 +60,8 @@ def product_call(
     else:  # a row times a matrix is the transpose of the matrix times a column
         k, m = _pair(b, tb)
         turned, pa, pb = 1 - tb, pb, pa
-    text = (
-        f"jg_{'small_' if often else ''}gemv_{t}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
-    )
+    name = f"jg_small_gemv_{t}" if often else f"jg_gemv_{t}"
+    text = f"{name}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
     if not factors.plain:
         last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
         text += f" jg_scale_add_{t}({m}, {last});"
