@@ -6,15 +6,19 @@
  *
  * which calls body(arg, begin, end) so that every index of [0, n) is in exactly one range. Ranges
  * are contiguous and begin at multiples of align >= 1; how many there are depends on the number of
- * threads, so a result that must not depend on it is computed per block of align elements.
+ * threads, so a result that must not depend on it is computed per block of align elements. No range
+ * is shorter than min_n, but for the rounding to align, if there are several of a thread.
  *
  * There is one pool in the process. The first library that needs it defines JG_POOL_IMPLEMENTATION
  * before the #include and exports jg_pool_new; the pool's address is handed to all other libraries,
  * which call it through the two function pointers at its head. So all code that workers execute
  * lies in the library that made the pool, which must stay loaded as long as there are workers.
  *
- * The caller does the first range itself, then those that no worker has begun yet: it waits only
- * for ranges that are being computed. It does all of them (one call of body, one thread) when
+ * Every thread has an equal span of [0, n), the same one in each loop of the same length: the pages
+ * that it wrote last time are near it. It goes through its span in ranges, in order, and then helps
+ * with the spans of the others. So a worker that is woken late, or has to share its processor,
+ * makes a loop longer by one range at most, and the caller waits only for ranges that are being
+ * computed. It does all of the loop (one call of body, one thread) when
  *   - pool is 0, n < min_n, or there is a single block or a single thread;
  *   - it is inside a range body already: parallel loops do not nest;
  *   - another thread is using the pool: several threads calling at once are parallel enough;
@@ -35,7 +39,8 @@ typedef void (*jg_range)(void *arg, int64_t begin, int64_t end);
 
 /* What a library other than the creating one knows of the pool. */
 typedef struct jg_pool_api {
-    void (*run)(struct jg_pool_api *pool, int64_t n, int64_t align, jg_range body, void *arg);
+    void (*run)(struct jg_pool_api *pool, int64_t n, int64_t align, int64_t min_n, jg_range body,
+                void *arg);
     void (*resize)(struct jg_pool_api *pool, int64_t threads);
     int64_t threads; /* that a loop may use; atomic */
 } jg_pool_api;
@@ -51,7 +56,7 @@ static inline void jg_parallel_for(intptr_t pool, int64_t n, int64_t align, int6
     if (pool == 0 || n < min_n)
         body(arg, 0, n);
     else
-        ((jg_pool_api *)pool)->run((jg_pool_api *)pool, n, align, body, arg);
+        ((jg_pool_api *)pool)->run((jg_pool_api *)pool, n, align, min_n, body, arg);
 }
 
 #ifdef JG_POOL_IMPLEMENTATION
@@ -72,6 +77,7 @@ static inline void jg_parallel_for(intptr_t pool, int64_t n, int64_t align, int6
 enum {
     JG_POOL_MAX = 256,          /* threads, the caller included */
     JG_POOL_STACK = 2 << 20,    /* bytes of stack of a worker */
+    JG_POOL_PIECES = 64,        /* ranges of a span, at most */
     JG_POOL_SPIN_NS = 20000,    /* longest busy wait before a thread sleeps */
     JG_POOL_GLANCE_NS = 1000,   /* the same where the last wait was a long one */
 };
@@ -169,20 +175,26 @@ static int jg_event_wait(jg_event *event)
 typedef struct jg_worker {
     jg_event start;
     pthread_t thread;
-    int64_t part; /* which range of each loop is this worker's */
-    int open;     /* that range waits for whoever sets this to 0; atomic */
+    int64_t span; /* the span of each loop that is this worker's */
 } __attribute__((aligned(128))) jg_worker;
+
+/* Ranges of a span that nobody has begun: the last ones of it. Atomic. */
+typedef struct jg_span {
+    int64_t left;
+} __attribute__((aligned(128))) jg_span;
 
 typedef struct jg_pool {
     jg_pool_api api;
     pthread_mutex_t owner; /* held during a loop by the thread that called; guards what follows */
     int64_t staff;         /* workers alive */
-    /* the loop being run */
+    /* the loop being run; who has claimed a range may read it, until all ranges are finished */
     jg_range body;
     void *arg;
-    int64_t n, align, blocks, parts;
-    int64_t pending; /* ranges not finished; atomic */
+    int64_t n, align, blocks, pieces;
+    int64_t spans;   /* atomic */
+    int64_t pending; /* ranges not finished, and 1 until the caller has counted its own; atomic */
     jg_event finished;
+    jg_span span[JG_POOL_MAX];
     jg_worker workers[JG_POOL_MAX - 1];
 } jg_pool;
 
@@ -190,20 +202,40 @@ static jg_pool jg_pool_the;
 static pthread_once_t jg_pool_once = PTHREAD_ONCE_INIT;
 static int jg_pool_usable;
 
-/* Run range `part`: blocks [part * blocks / parts, ...), computed without overflow. */
-static void jg_pool_part(const jg_pool *pool, int64_t part)
+/* Run range `number` of all: blocks [number * blocks / ranges, ...), computed without overflow. */
+static void jg_pool_range(const jg_pool *pool, int64_t number)
 {
-    const int64_t each = pool->blocks / pool->parts, more = pool->blocks % pool->parts;
-    const int64_t first = part * each + (part < more ? part : more);
-    const int64_t last = first + each + (part < more);
+    const int64_t ranges = pool->spans * pool->pieces;
+    const int64_t each = pool->blocks / ranges, more = pool->blocks % ranges;
+    const int64_t first = number * each + (number < more ? number : more);
+    const int64_t last = first + each + (number < more);
     const int64_t end = last < pool->blocks ? last * pool->align : pool->n;
     pool->body(pool->arg, first * pool->align, end);
 }
 
-static int jg_pool_claim(jg_worker *worker)
+/* How many ranges were left when this thread took one of them; 0 if none was. Who comes too late for
+ * one loop may find a range of the next, and do it: only a number of ranges is compared, and nothing
+ * else of the loop has been read. */
+static int64_t jg_pool_claim(jg_span *span)
 {
-    return __atomic_load_n(&worker->open, __ATOMIC_RELAXED) &&
-           __atomic_exchange_n(&worker->open, 0, __ATOMIC_ACQ_REL);
+    int64_t left = __atomic_load_n(&span->left, __ATOMIC_RELAXED);
+    while (left > 0 && !__atomic_compare_exchange_n(&span->left, &left, left - 1, 0,
+                                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        ;
+    return left;
+}
+
+/* Do ranges of span `own`, then of the others, until all are begun; how many it were. */
+static int64_t jg_pool_take_part(jg_pool *pool, int64_t own)
+{
+    const int64_t spans = __atomic_load_n(&pool->spans, __ATOMIC_RELAXED);
+    int64_t done = 0, left;
+    for (int64_t i = 0; i < spans; i++) {
+        const int64_t at = (own + i) % spans;
+        for (; (left = jg_pool_claim(&pool->span[at])) > 0; done++)
+            jg_pool_range(pool, (at + 1) * pool->pieces - left);
+    }
+    return done;
 }
 
 static void *jg_pool_work(void *self)
@@ -211,10 +243,8 @@ static void *jg_pool_work(void *self)
     jg_worker *const worker = self;
     jg_pool *const pool = &jg_pool_the;
     while (jg_event_wait(&worker->start) != JG_EVENT_QUIT) {
-        if (!jg_pool_claim(worker))
-            continue; /* too late: the caller has done it */
-        jg_pool_part(pool, worker->part);
-        if (__atomic_sub_fetch(&pool->pending, 1, __ATOMIC_ACQ_REL) == 0)
+        const int64_t done = jg_pool_take_part(pool, worker->span);
+        if (done > 0 && __atomic_sub_fetch(&pool->pending, done, __ATOMIC_ACQ_REL) == 0)
             jg_event_set(&pool->finished, JG_EVENT_SET);
     }
     return 0;
@@ -227,8 +257,7 @@ static int jg_pool_hire(jg_pool *pool)
     pthread_attr_t attributes;
     sigset_t blocked, before;
     jg_event_init(&worker->start);
-    worker->part = pool->staff + 1;
-    worker->open = 0;
+    worker->span = pool->staff + 1;
     if (pthread_attr_init(&attributes) != 0)
         return -1;
     pthread_attr_setstacksize(&attributes, JG_POOL_STACK);
@@ -247,50 +276,50 @@ static int jg_pool_hire(jg_pool *pool)
     return failed;
 }
 
-/* Threads that a loop of at most `parts` ranges can use. The caller holds `owner`. */
-static int64_t jg_pool_recruit(jg_pool *pool, int64_t parts)
+/* Threads that a loop of at most `spans` spans can use. The caller holds `owner`. */
+static int64_t jg_pool_recruit(jg_pool *pool, int64_t spans)
 {
-    while (pool->staff + 1 < parts)
+    while (pool->staff + 1 < spans)
         if (jg_pool_hire(pool) != 0) {
             /* A limit of the system: do with what there is until the next resize. */
             __atomic_store_n(&pool->api.threads, pool->staff + 1, __ATOMIC_RELAXED);
             return pool->staff + 1;
         }
-    return parts;
+    return spans;
 }
 
-static void jg_pool_run(jg_pool_api *api, int64_t n, int64_t align, jg_range body, void *arg)
+static void jg_pool_run(jg_pool_api *api, int64_t n, int64_t align, int64_t min_n, jg_range body,
+                        void *arg)
 {
     jg_pool *const pool = (jg_pool *)api;
     const int64_t blocks = n / align + (n % align != 0);
-    int64_t parts = __atomic_load_n(&pool->api.threads, __ATOMIC_RELAXED);
-    if (parts > blocks)
-        parts = blocks;
+    int64_t spans = __atomic_load_n(&pool->api.threads, __ATOMIC_RELAXED);
+    if (spans > blocks)
+        spans = blocks;
     /* A loop inside a range body finds the owner lock taken too, on whatever thread it is. */
-    if (parts < 2 || pthread_mutex_trylock(&pool->owner) != 0) {
+    if (spans < 2 || pthread_mutex_trylock(&pool->owner) != 0) {
         body(arg, 0, n);
         return;
     }
-    pool->parts = jg_pool_recruit(pool, parts);
+    spans = jg_pool_recruit(pool, spans);
+    const int64_t fit = n / (min_n > align ? min_n : align) / spans;
+    const int64_t pieces = fit > JG_POOL_PIECES ? JG_POOL_PIECES : fit;
+    __atomic_store_n(&pool->spans, spans, __ATOMIC_RELAXED);
+    pool->pieces = pieces > 1 ? pieces : 1;
     pool->body = body;
     pool->arg = arg;
     pool->n = n;
     pool->align = align;
     pool->blocks = blocks;
-    __atomic_store_n(&pool->pending, pool->parts, __ATOMIC_RELAXED);
-    for (int64_t i = 1; i < pool->parts; i++) {
-        __atomic_store_n(&pool->workers[i - 1].open, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool->pending, spans * pool->pieces + 1, __ATOMIC_RELAXED);
+    for (int64_t i = 0; i < spans; i++)
+        __atomic_store_n(&pool->span[i].left, pool->pieces, __ATOMIC_RELEASE);
+    for (int64_t i = 1; i < spans; i++)
         jg_event_set(&pool->workers[i - 1].start, JG_EVENT_SET);
-    }
-    jg_pool_part(pool, 0);
-    int64_t done = 1;
-    for (int64_t i = pool->parts - 1; i > 0; i--)
-        if (jg_pool_claim(&pool->workers[i - 1])) {
-            jg_pool_part(pool, i);
-            done++;
-        }
-    /* Whoever finishes the last range sets the event, unless it is this thread. */
-    if (__atomic_sub_fetch(&pool->pending, done, __ATOMIC_ACQ_REL) != 0)
+    const int64_t done = jg_pool_take_part(pool, 0);
+    /* Whoever finishes the last range sets the event, unless it is this thread, which may have found
+     * nothing to do. */
+    if (__atomic_sub_fetch(&pool->pending, done + 1, __ATOMIC_ACQ_REL) != 0)
         jg_event_wait(&pool->finished);
     pthread_mutex_unlock(&pool->owner);
 }

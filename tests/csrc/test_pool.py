@@ -27,6 +27,7 @@ void jg_pool_resize(intptr_t pool, int64_t threads);
 void record(intptr_t pool, int64_t n, int64_t align, int64_t min_n, int64_t *begins,
             int64_t *threads, int64_t *visits);
 int64_t meet(intptr_t pool, int64_t n, double seconds);
+int64_t dawdle(intptr_t pool, int64_t n, double seconds);
 void hold(intptr_t pool, int64_t n, int *started, int *release);
 void nested(intptr_t pool, int64_t n, int64_t *inner_begins);
 void block_sums(intptr_t pool, int64_t n, int64_t align, const double *x, double *sums);
@@ -85,6 +86,26 @@ EXPORT int64_t meet(intptr_t pool, int64_t n, double seconds)
     meet_arg a = {0, n, seconds};
     jg_parallel_for(pool, n, 1, 1, meet_body, &a);
     return a.here;
+}
+
+/* dawdle: the range that index 0 is in waits until all other indices are done; how many were */
+static void dawdle_body(void *arg, int64_t begin, int64_t end)
+{
+    meet_arg *a = arg;
+    const double limit = seconds_now() + a->seconds;
+    const struct timespec nap = {0, 100000};
+    __atomic_add_fetch(&a->here, end - begin, __ATOMIC_SEQ_CST);
+    while (begin == 0 && __atomic_load_n(&a->here, __ATOMIC_SEQ_CST) < a->n && seconds_now() < limit)
+        nanosleep(&nap, 0);
+    if (begin == 0)
+        a->n = a->here;
+}
+
+EXPORT int64_t dawdle(intptr_t pool, int64_t n, double seconds)
+{
+    meet_arg a = {0, n, seconds};
+    jg_parallel_for(pool, n, 1, 1, dawdle_body, &a);
+    return a.n;
 }
 
 /* hold: stay inside the loop until released */
@@ -215,14 +236,16 @@ def pool(libraries: tuple[Pool, Pool]) -> Pool:
     return libraries[0]
 
 
-def check_split(done: Ranges, n: int, align: int, threads: int) -> None:
-    """The contract of the split: cover, boundaries, number, balance.
-
-    A thread may do several ranges: the caller does those that no worker has begun.
-    """
+def check_split(done: Ranges, n: int, align: int, threads: int, min_n: int = 1) -> None:
+    """The contract of the split: cover, boundaries, number, least length, balance."""
     assert (done.visits == 1).all()
-    blocks = -(-n // align)
-    assert len(done.ranges) == min(threads, blocks)
+    spans = min(threads, -(-n // align))
+    ranges = len(done.ranges)
+    assert ranges % spans == 0
+    assert ranges <= (64 * spans if spans > 1 else 1)
+    lengths = [end - begin for begin, end, _ in done.ranges[:-1]]
+    assert ranges == spans or min(lengths) > min_n - align
+    assert ranges == 64 * spans or spans == 1 or n < 2 * ranges * max(min_n, align)
     assert done.ranges[0][0] == 0
     assert [begin for begin, _, _ in done.ranges[1:]] == [end for _, end, _ in done.ranges[:-1]]
     assert all(begin % align == 0 for begin, _, _ in done.ranges)
@@ -242,23 +265,28 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 
 @settings(max_examples=300, deadline=None)
-@given(n=st.integers(1, 2000), align=st.integers(1, 300), threads=st.integers(1, 9))
-def test_split(libraries: tuple[Pool, Pool], n: int, align: int, threads: int) -> None:
+@given(
+    n=st.integers(1, 2000),
+    align=st.integers(1, 300),
+    threads=st.integers(1, 9),
+    min_n=st.integers(0, 300),
+)
+def test_split(libraries: tuple[Pool, Pool], n: int, align: int, threads: int, min_n: int) -> None:
     pool = libraries[0]
-    pool.lib.jg_pool_resize(pool.address, threads)
-    check_split(pool.record(n, align), n, align, threads)
+    pool.lib.jg_pool_resize(pool.address, threads if n >= min_n else 1)
+    check_split(pool.record(n, align, min_n), n, align, threads if n >= min_n else 1, min_n)
 
 
 def test_split_checker_sees_a_wrong_split(tmp_path: Path) -> None:
     header = Path(csrc_directory(), "jg_pool.h").read_text()
-    right = "first + each + (part < more)"
+    right = "first + each + (number < more)"
     assert header.count(right) == 1
     (tmp_path / "jg_pool.h").write_text(header.replace(right, "first + each"))
     ffi, lib = build(CREATOR, CDEF, tmp_path, name="wrong", include=tmp_path)
     pool = Pool(ffi, lib, lib.jg_pool_new(3))
-    check_split(pool.record(9), 9, 1, 3)  # divisible: the remainder is not needed
+    check_split(pool.record(9, 1, 2), 9, 1, 3, 2)  # divisible: the remainder is not needed
     with pytest.raises(AssertionError):
-        check_split(pool.record(10), 10, 1, 3)
+        check_split(pool.record(10, 1, 2), 10, 1, 3, 2)
     lib.jg_pool_resize(pool.address, 0)
 
 
@@ -280,6 +308,13 @@ def test_serial_cases(pool: Pool, arguments: dict[str, int]) -> None:
 def test_min_n_is_the_first_parallel_length(pool: Pool) -> None:
     assert len(pool.record(99, min_n=100).ranges) == 1
     assert len(pool.record(100, min_n=100).ranges) == 4
+
+
+@pytest.mark.parametrize(
+    ("n", "ranges"), [(100, 4), (799, 4), (800, 8), (25_600, 256), (10**6, 256)]
+)
+def test_ranges_are_not_shorter_than_is_worth_a_thread(pool: Pool, n: int, ranges: int) -> None:
+    assert len(pool.record(n, min_n=100).ranges) == ranges
 
 
 def test_result_per_block_is_that_of_one_thread(pool: Pool) -> None:
@@ -310,6 +345,14 @@ def test_the_caller_does_what_no_worker_has_begun(pool: Pool) -> None:
         check_split(done, 8, 1, 8)
         shared += len({thread for _, _, thread in done.ranges}) < 8
     assert shared > 0
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_others_do_what_a_slow_thread_has_not_begun(pool: Pool, threads: int) -> None:
+    """The thread of the first range is busy until the rest of its span is done."""
+    pool.lib.jg_pool_resize(pool.address, threads)
+    for n in (threads, 5 * threads, 1000):
+        assert pool.lib.dawdle(pool.address, n, 30.0) == n
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
@@ -431,13 +474,13 @@ pool = Pool(ffi, lib, lib.jg_pool_new(8))
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 # Room for one stack of 2 MiB, not for seven.
 resource.setrlimit(resource.RLIMIT_AS, (size + 4 * 2**20, resource.RLIM_INFINITY))
-done = pool.record(1000)
+done = pool.record(1000, min_n=1000)
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 assert (done.visits == 1).all()
 assert len(done.ranges) < 4, done.ranges
 assert pool.record(1000).visits.sum() == 1000
 lib.jg_pool_resize(pool.address, 8)
-assert len(pool.record(1000).ranges) == 8
+assert len(pool.record(1000, min_n=1000).ranges) == 8
 lib.jg_pool_resize(pool.address, 0)
 """
     directory = str(Path(__file__).parent)

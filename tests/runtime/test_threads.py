@@ -24,7 +24,8 @@ void jg_pool_resize(intptr_t pool, int64_t threads);
 int64_t ranges(intptr_t pool, int64_t n);
 """
 
-# ranges: into how many ranges a loop over n elements is split, which is the number of threads
+# ranges: into how many ranges a loop over n elements is split that is not worth more than one of a
+# thread, which is the number of threads
 SOURCE = r"""
 #define JG_POOL_IMPLEMENTATION
 #include "jg_pool.h"
@@ -37,7 +38,7 @@ static void body(void *count, int64_t begin, int64_t end)
 __attribute__((visibility("default"))) int64_t ranges(intptr_t pool, int64_t n)
 {
     int64_t count = 0;
-    jg_parallel_for(pool, n, 1, 1, body, &count);
+    jg_parallel_for(pool, n, 1, n, body, &count);
     return count;
 }
 """
