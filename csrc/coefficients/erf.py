@@ -1,7 +1,7 @@
-"""Coefficients of jg_erf.h: erf on [0, 0.9], and (1 + 2 x) erfcx(x) in t = (x - 4)/(x + 4).
+"""Coefficients of jg_erf.h: erf near zero, (1 + 2 x) erfcx(x), erfcx(x), and the root of erfc(x).
 
-The mapping is that of Schonfelder, "Chebyshev expansions for the error and related functions",
-Math. Comp. 32 (1978).
+The mapping t = (x - 4)/(x + 4) is that of Schonfelder, "Chebyshev expansions for the error and
+related functions", Math. Comp. 32 (1978).
 """
 
 from __future__ import annotations
@@ -51,8 +51,28 @@ def erf_weight(t: mpf) -> mpf:
     return mp.exp(-(x_of(t) ** 2))
 
 
+# Of float32: where the series ends, and the places around which the polynomials are written.
+SPLIT, SQUARE_CENTER, ROOT_CENTER = mpf("1.1875"), mpf("0.5"), mpf("2.375")
+
+
+def root(y: mpf) -> mpf:
+    """The square root of erfc(y + 2.375)."""
+    return mp.sqrt(mp.erfc(y + ROOT_CENTER))
+
+
+def show_f32() -> None:
+    """Print the C initialisers of float32; the errors are those in erf(x)/x and in erf."""
+    ends = -SQUARE_CENTER, SPLIT**2 - SQUARE_CENTER
+    found = fit(lambda y: erf_rest(y + SQUARE_CENTER), *ends, range(8), dtype="f32")
+    print(found.report("erf f32: erf(x)/x - 1 in x^2 - 1/2, x <= 1.1875", "f32"))
+    ends = SPLIT - ROOT_CENTER, 4 - ROOT_CENTER  # erf(4) rounds to one
+    found = fit(root, *ends, range(10), weight=lambda y: 2 * root(y), dtype="f32", refit=1)
+    print(found.report("sqrt(erfc(x)) in x - 2.375, times twice itself", "f32"))
+
+
 def main() -> None:
     """Print the C initialisers."""
+    show_f32()
     print(
         fit(lambda y: erf_rest(y + CENTER), -CENTER, mpf("0.4101"), range(12)).report(
             "erf f64: erf(x)/x - 1 in x^2 - 0.4, x <= 0.9"

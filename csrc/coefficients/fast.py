@@ -40,16 +40,12 @@ def main() -> None:
         for text, end, degree in (("near 1", NARROW, narrow), ("1 to 2", mpf(4) / 9, wide)):
             found = fit(doubled_rest, 0, end, range(degree + 1), weight=lambda z: z, dtype=dtype)
             show(f"log {text}", found, dtype)
-    # erf(6) and, in float32, erf(4) round to one.
-    for dtype, split, top, series, tail in (
-        ("f64", mpf("0.83"), 6, 10, 11),
-        ("f32", mpf("0.83"), 4, 5, 4),
-    ):
-        show("erf(x)/x - 1", fit(erf_rest, 0, split**2, range(series + 1), dtype=dtype), dtype)
-        weight = lambda t: mp.exp(-(x_of(t) ** 2))  # noqa: E731
-        ends = t_of(mpf("0.81")), t_of(mpf(top))
-        found = fit(erfcx, *ends, range(tail + 1), weight=weight, dtype=dtype, refit=2)
-        show("exp(x^2) erfc(x)", found, dtype)
+    series = fit(erf_rest, 0, mpf("0.83") ** 2, range(11), dtype="f64")
+    show("erf(x)/x - 1", series, "f64")
+    ends = t_of(mpf("0.81")), t_of(mpf(6))  # erf(6) rounds to one
+    weight = lambda t: mp.exp(-(x_of(t) ** 2))  # noqa: E731
+    tail = fit(erfcx, *ends, range(12), weight=weight, dtype="f64", refit=2)
+    show("exp(x^2) erfc(x)", tail, "f64")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def marks(expression) -> list[tuple[str, ...]]:
         (T.nnet.sigmoid(x), [("4", "double")]),
         (T.tanh(x) * v, [("2", "double")]),  # it needs too many registers for four
         (T.tanh(f32), [("4", "float")]),
-        (T.erf(f32), [("2", "float")]),  # computed in float64
+        (T.erf(f32), [("4", "float")]),
+        (T.sinh(f32), [("2", "float")]),  # computed in float64
         (T.exp(x) * T.sin(v), [("2", "double")]),
         (T.exp(x) * T.sin(v) + T.log(x), []),  # three functions do not wait for each other
         (x * v + 1, []),

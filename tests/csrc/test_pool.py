@@ -95,7 +95,8 @@ static void dawdle_body(void *arg, int64_t begin, int64_t end)
     const double limit = seconds_now() + a->seconds;
     const struct timespec nap = {0, 100000};
     __atomic_add_fetch(&a->here, end - begin, __ATOMIC_SEQ_CST);
-    while (begin == 0 && __atomic_load_n(&a->here, __ATOMIC_SEQ_CST) < a->n && seconds_now() < limit)
+    while (begin == 0 && __atomic_load_n(&a->here, __ATOMIC_SEQ_CST) < a->n &&
+           seconds_now() < limit)
         nanosleep(&nap, 0);
     if (begin == 0)
         a->n = a->here;

@@ -255,7 +255,7 @@ erf = _unary(
     lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
     fast=True,
-    vectors=(2, 2),
+    vectors=(2, 4),
 )
 erfc = _unary(
     "erfc",
