@@ -6,7 +6,7 @@
 
 // z0 = a0 * ARange(0)   (test_golden.py)
 // a0: x float64[n0]  z0: float64[n0]
-static void k0_mul(int64_t begin, int64_t end, const double *restrict a0, double *restrict z0)
+JG_INLINED void k0_mul(int64_t begin, int64_t end, const double *restrict a0, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         const int64_t t1 = i;
@@ -26,13 +26,12 @@ static void k0_mul_range(void *arg, int64_t begin, int64_t end)
     const struct k0_mul_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(double, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_mul(begin, begin + JG_STREAM_BLOCK, k->a0, jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_mul(begin, end, k->a0, k->z0);
 }

@@ -6,8 +6,8 @@
 
 // z0 = switch(lt(a0, a1), a0, 0.5)   (test_golden.py)
 // a0: x float32[n0]  a1: y float32[n0]  z0: float32[n0]
-static void k0_switch(int64_t begin, int64_t end, const float *restrict a0,
-                      const float *restrict a1, float *restrict z0)
+JG_INLINED void k0_switch(int64_t begin, int64_t end, const float *restrict a0,
+                          const float *restrict a1, float *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         const float t0 = a0[i];
@@ -28,13 +28,13 @@ static void k0_switch_range(void *arg, int64_t begin, int64_t end)
     const struct k0_switch_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(float, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_switch(i, stop, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_switch(begin, begin + JG_STREAM_BLOCK, k->a0, k->a1,
+                      jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_switch(begin, end, k->a0, k->a1, k->z0);
 }

@@ -7,8 +7,8 @@
 
 // z0 = ((a0 // a1) + (a0 % a1)) - (a0 & 12)   (test_golden.py)
 // a0: x int32[n0]  a1: y int32[n0]  z0: int32[n0]
-static void k0_sub(int64_t begin, int64_t end, const int32_t *restrict a0,
-                   const int32_t *restrict a1, int32_t *restrict z0)
+JG_INLINED void k0_sub(int64_t begin, int64_t end, const int32_t *restrict a0,
+                       const int32_t *restrict a1, int32_t *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         const int32_t t0 = a0[i];
@@ -33,13 +33,12 @@ static void k0_sub_range(void *arg, int64_t begin, int64_t end)
     const struct k0_sub_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(int32_t, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_sub(i, stop, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_sub(begin, begin + JG_STREAM_BLOCK, k->a0, k->a1, jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_sub(begin, end, k->a0, k->a1, k->z0);
 }

@@ -6,7 +6,7 @@
 
 // z0 = a0 * 2   (test_golden.py)
 // a0: x int64[n0,n1]  z0: int64[n0,n1]
-static void k0_mul(int64_t begin, int64_t end, const int64_t *restrict a0, int64_t *restrict z0)
+JG_INLINED void k0_mul(int64_t begin, int64_t end, const int64_t *restrict a0, int64_t *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         z0[i] = (int64_t)(a0[i] * 2);
@@ -24,13 +24,12 @@ static void k0_mul_range(void *arg, int64_t begin, int64_t end)
     const struct k0_mul_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(int64_t, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_mul(begin, begin + JG_STREAM_BLOCK, k->a0, jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_mul(begin, end, k->a0, k->z0);
 }
@@ -87,7 +86,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
 
 // z0 = a0 + 1   (test_golden.py)
 // a0: int64[n0]  z0: int64[n0]
-static void k1_0_add(int64_t begin, int64_t end, const int64_t *restrict a0, int64_t *restrict z0)
+JG_INLINED void k1_0_add(int64_t begin, int64_t end, const int64_t *restrict a0,
+                         int64_t *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         z0[i] = (int64_t)(a0[i] + 1);
@@ -105,13 +105,12 @@ static void k1_0_add_range(void *arg, int64_t begin, int64_t end)
     const struct k1_0_add_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(int64_t, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k1_0_add(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k1_0_add(begin, begin + JG_STREAM_BLOCK, k->a0, jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k1_0_add(begin, end, k->a0, k->z0);
 }

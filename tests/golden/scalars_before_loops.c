@@ -7,8 +7,8 @@
 
 // z0 = a2 * (exp(a0) / a1)   (test_golden.py)
 // a2: x float64[n0]  a0: a float64[]  a1: b float64[]  z0: float64[n0]
-static void k0_mul(int64_t begin, int64_t end, const double *restrict a2, const double *restrict a0,
-                   const double *restrict a1, double *restrict z0)
+JG_INLINED void k0_mul(int64_t begin, int64_t end, const double *restrict a2,
+                       const double *restrict a0, const double *restrict a1, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         const double t2 = jg_exp_f64(a0[0]);
@@ -30,13 +30,13 @@ static void k0_mul_range(void *arg, int64_t begin, int64_t end)
     const struct k0_mul_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(double, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_mul(i, stop, k->a2, k->a0, k->a1, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_mul(begin, begin + JG_STREAM_BLOCK, k->a2, k->a0, k->a1,
+                   jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_mul(begin, end, k->a2, k->a0, k->a1, k->z0);
 }

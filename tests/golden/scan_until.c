@@ -111,8 +111,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
 
 // z0 = Subtensor(a0)   (test_golden.py)
 // a0: float64[n0,n1]  z0: float64[n2,n1]
-static void k1_0_Subtensor(int64_t begin, int64_t end, const double *restrict a0,
-                           double *restrict z0)
+JG_INLINED void k1_0_Subtensor(int64_t begin, int64_t end, const double *restrict a0,
+                               double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         z0[i] = a0[i];
@@ -130,13 +130,13 @@ static void k1_0_Subtensor_range(void *arg, int64_t begin, int64_t end)
     const struct k1_0_Subtensor_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(double, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k1_0_Subtensor(i, stop, k->a0, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k1_0_Subtensor(begin, begin + JG_STREAM_BLOCK, k->a0,
+                           jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k1_0_Subtensor(begin, end, k->a0, k->z0);
 }

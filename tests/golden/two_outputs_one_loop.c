@@ -9,8 +9,8 @@
 // z0 = tanh(a0)   (test_golden.py, test_golden.py)
 // z1 = z0 * (1.0 - z0)
 // a0: x float64[n0]  z0: float64[n0]  z1: float64[n0]
-static void k0_tanh_mul(int64_t begin, int64_t end, const double *restrict a0, double *restrict z0,
-                        double *restrict z1)
+JG_INLINED void k0_tanh_mul(int64_t begin, int64_t end, const double *restrict a0,
+                            double *restrict z0, double *restrict z1)
 {
     JG_ABREAST(2, double, i, begin, end, {
         const double t1 = jg_tanh_f64(a0[i]);
@@ -33,15 +33,14 @@ static void k0_tanh_mul_range(void *arg, int64_t begin, int64_t end)
     if (k->stream) {
         JG_BLOCK_OF(double, z0);
         JG_BLOCK_OF(double, z1);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k0_tanh_mul(i, stop, k->a0, jg_before(z0, i * sizeof *z0),
-                        jg_before(z1, i * sizeof *z1));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
-            jg_stream(k->z1 + i, z1, (stop - i) * sizeof *z1);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k0_tanh_mul(begin, begin + JG_STREAM_BLOCK, k->a0, jg_before(z0, begin * sizeof *z0),
+                        jg_before(z1, begin * sizeof *z1));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            jg_stream(k->z1 + begin, z1, sizeof z1);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k0_tanh_mul(begin, end, k->a0, k->z0, k->z1);
 }

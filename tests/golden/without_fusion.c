@@ -69,8 +69,8 @@ static void k2_exp_range(void *arg, int64_t begin, int64_t end)
 
 // z0 = s0 * s2   (test_golden.py)
 // s0: float64[n0,n1]  s2: float64[n0,n1]  z0: float64[n0,n1]
-static void k3_mul(int64_t begin, int64_t end, const double *restrict s0, const double *restrict s2,
-                   double *restrict z0)
+JG_INLINED void k3_mul(int64_t begin, int64_t end, const double *restrict s0,
+                       const double *restrict s2, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
         z0[i] = s0[i] * s2[i];
@@ -89,13 +89,12 @@ static void k3_mul_range(void *arg, int64_t begin, int64_t end)
     const struct k3_mul_args *k = arg;
     if (k->stream) {
         JG_BLOCK_OF(double, z0);
-        for (int64_t i = begin; i < end; i += JG_STREAM_BLOCK) {
-            const int64_t stop = jg_min(i + JG_STREAM_BLOCK, end);
-            k3_mul(i, stop, k->s0, k->s2, jg_before(z0, i * sizeof *z0));
-            jg_stream(k->z0 + i, z0, (stop - i) * sizeof *z0);
+        while (begin + JG_STREAM_BLOCK <= end) {
+            k3_mul(begin, begin + JG_STREAM_BLOCK, k->s0, k->s2, jg_before(z0, begin * sizeof *z0));
+            jg_stream(k->z0 + begin, z0, sizeof z0);
+            begin += jg_stream_step(k->z0 + begin, sizeof *k->z0);
         }
         jg_stream_end();
-        return;
     }
     k3_mul(begin, end, k->s0, k->s2, k->z0);
 }

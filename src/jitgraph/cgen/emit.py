@@ -435,7 +435,7 @@ def signature(kernel: Kernel) -> list[str]:
     return result
 
 
-def emit_kernel(kernel: Kernel) -> str:
+def emit_kernel(kernel: Kernel, specifiers: str = "static") -> str:
     """The C function of a kernel, with its comment."""
     e = Emitter(kernel)
     for text in kernel.comment:
@@ -450,7 +450,7 @@ def emit_kernel(kernel: Kernel) -> str:
     elif split == "bands":
         parameters = ["int64_t first", "int64_t last", "int64_t band", *parameters]
         parameters += [f"{_C[b.running.dtype]} *restrict {b.name}" for b in kernel.bands]
-    e.lines.extend(_wrapped(f"static void {kernel.name}(", parameters))
+    e.lines.extend(_wrapped(f"{specifiers} void {kernel.name}(", parameters))
     e.line(0, "{")
     if split == "rows":
         _emit_rows(e, kernel)

@@ -41,7 +41,14 @@ from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, many_text
 from jitgraph.cgen.products import product_call
-from jitgraph.cgen.ranges import Division, stream_condition, streamed, trampoline, work
+from jitgraph.cgen.ranges import (
+    Division,
+    specifiers,
+    stream_condition,
+    streamed,
+    trampoline,
+    work,
+)
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Variable
 from jitgraph.ops.shape import ShapeI
@@ -113,7 +120,9 @@ class EntryEmitter:
                     self.many.setdefault(many_name(s), many_text(s))
             if self._in_place(kernel):
                 continue
-            self.parts.append(emit_kernel(kernel) + self._trampoline(kernel))
+            results = self._streamed(kernel)
+            text = emit_kernel(kernel, specifiers(kernel, results))
+            self.parts.append(text + self._trampoline(kernel, results))
             if self._needs_reduce(kernel):
                 self.headers.add("jg_reduce.h")
 
@@ -159,12 +168,10 @@ class EntryEmitter:
     def _split(self, kernel: Kernel) -> str:
         return kernel.split if top_loop(kernel) is not None else ""
 
-    def _trampoline(self, kernel: Kernel) -> str:
+    def _trampoline(self, kernel: Kernel, results: tuple[Buffer, ...]) -> str:
         """The body that the thread pool calls with a range of the outermost loop."""
-        split = self._split(kernel)
-        if not split:
+        if not self._split(kernel):
             return ""
-        results = self._streamed(kernel)
         if results:
             self.headers.add("jg_stream.h")
         return trampoline(kernel, results)

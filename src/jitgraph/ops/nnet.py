@@ -39,6 +39,7 @@ sigmoid = elementwise(
     grad=lambda g, x, y: g * y * (1 - y),
     ulp=1,
     doc="1 / (1 + exp(-x)): exactly 1 and 0 only where the dtype itself rounds to that.",
+    vectors=(2, 2),
 )
 
 # The pieces of ultra_fast_sigmoid, in h = |x| / 2 (Theano's constants).
@@ -80,6 +81,7 @@ ultra_fast_sigmoid = elementwise(
     grad=_ultra_fast_sigmoid_grad,
     ulp=1,
     domain=((-3.0, 3.0),),
+    vectors=(1, 1),
     doc="A rational and linear approximation of sigmoid; error at most 0.0277, never 0 or 1.",
 )
 
