@@ -24,7 +24,7 @@ def marks(expression) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        (T.nnet.sigmoid(x), [("4", "double")]),
+        (T.nnet.sigmoid(x), [("2", "double")]),
         (T.tanh(x) * v, [("2", "double")]),  # it needs too many registers for four
         (T.tanh(f32), [("4", "float")]),
         (T.erf(f32), [("4", "float")]),
