@@ -70,8 +70,9 @@ static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
 #define JG_AS_A_LOOP _Pragma("GCC unroll 1") /* written out, it would be 16 scalar sums */
 #endif
 
-#define JG_FOLD(name, t, T, START, COMBINE)                                                        \
-    static inline T jg_lanes_##name##_##t(T *lane, const T *x, int64_t n)                          \
+/* Values of type X, combined in T. */
+#define JG_FOLD(name, t, T, X, START, COMBINE)                                                     \
+    static inline T jg_lanes_##name##_##t(T *lane, const X *x, int64_t n)                          \
     {                                                                                              \
         JG_FOLD_HALF(8, COMBINE)                                                                   \
         JG_FOLD_HALF(4, COMBINE)                                                                   \
@@ -79,12 +80,12 @@ static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
         JG_FOLD_HALF(1, COMBINE)                                                                   \
         return lane[0];                                                                            \
     }                                                                                              \
-    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
+    static inline T jg_block_##name##_##t(const X *x, int64_t n)                                   \
     {                                                                                              \
         T lane[JG_LANES];                                                                          \
         for (int k = 0; k < JG_LANES; k++)                                                         \
             lane[k] = START;                                                                       \
-        for (const T *end = x + (n - n % JG_LANES); x < end; x += JG_LANES)                        \
+        for (const X *end = x + (n - n % JG_LANES); x < end; x += JG_LANES)                        \
             for (int k = 0; k < JG_LANES; k++)                                                     \
                 lane[k] = COMBINE(lane[k], x[k]);                                                  \
         return jg_lanes_##name##_##t(lane, x, n);                                                  \
@@ -110,10 +111,11 @@ static inline int64_t jg_band_count(int64_t n, int64_t inner, int64_t size)
 #define JG_LARGER(a, b) ((((a) >= (b)) | ((a) != (a))) ? (a) : (b))
 #define JG_SMALLER(a, b) ((((a) <= (b)) | ((a) != (a))) ? (a) : (b))
 
-JG_FOLD(sum, f32, float, 0, JG_PLUS)
-JG_FOLD(sum, f64, double, 0, JG_PLUS)
-JG_FOLD(prod, f32, float, 1, JG_TIMES)
-JG_FOLD(prod, f64, double, 1, JG_TIMES)
+JG_FOLD(sum, f32, float, float, 0, JG_PLUS)
+JG_FOLD(sum, f64, double, double, 0, JG_PLUS)
+JG_FOLD(wide_sum, f64, double, float, 0, JG_PLUS) /* the bits of the sum of the widened values */
+JG_FOLD(prod, f32, float, float, 1, JG_TIMES)
+JG_FOLD(prod, f64, double, double, 1, JG_TIMES)
 
 /* sum = the sum of what the body makes of `value` for i = first, ..., last - 1, in the order in which
  * jg_block_sum adds a block: the same bits without a block in memory. */

@@ -17,13 +17,17 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
                                         double *restrict z1, double *restrict s2,
                                         double *restrict z0)
 {
-    for (int64_t i = begin; i < end; i++) {
-        double max1 = -__builtin_inf();
+    double max1 = -__builtin_inf();
+    if (begin < end) {
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            const double max1_block = jg_block_max_f64(a0 + (i*n1 + j0), j1 - j0);
+            const double max1_block = jg_block_max_f64(a0 + (begin*n1 + j0), j1 - j0);
             max1 = JG_LARGER(max1, max1_block);
         }
+    }
+    for (int64_t i = begin; i < end; i++) {
+        /* max1 of the next row is found while this one is computed. */
+        double max1_next = -__builtin_inf();
         s0[i] = max1;
         double sum6 = 0.0, sum6_lost = 0.0;
         const double t3 = s0[i];
@@ -33,6 +37,10 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
                 const double t4 = a0[i*n1 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 z1[i*n1 + j] = t5;
+            }
+            if (i + 1 < end) {
+                const double max1_next_block = jg_block_max_f64(a0 + (i*n1 + j0 + n1), j1 - j0);
+                max1_next = JG_LARGER(max1_next, max1_next_block);
             }
             JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z1 + (i*n1 + j0), j1 - j0));
         }
@@ -45,6 +53,7 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
             z0[i*n1 + j] = t9 - t11;
             z1[i*n1 + j] = z1[i*n1 + j] / t10;
         }
+        max1 = max1_next;
     }
 }
 

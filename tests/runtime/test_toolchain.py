@@ -20,7 +20,7 @@ import pytest
 from harness import exec_of, kernel, run_python
 
 from jitgraph.errors import CompileError, CompilerNotFoundError, JitgraphError
-from jitgraph.runtime import cpu, loader
+from jitgraph.runtime import cpu, loader, threads
 from jitgraph.runtime import toolchain as module
 from jitgraph.runtime.toolchain import (
     BASE_FLAGS,
@@ -549,6 +549,55 @@ def test_an_old_compiler_gets_the_features_by_name(
     used = (tmp_path / "arguments").read_text().split()
     assert {*cpu.feature_flags("x86-64-v3"), "-O3", "-shared"} <= set(used)
     assert "-mavx2" in used and "-mavx512f" not in used
+
+
+@pytest.fixture
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_affinity", lambda: 2)
+    monkeypatch.setattr(threads, "cgroup_cpus", lambda: None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(module, "_LONG_SOURCE", 10_000)
+
+
+LONG = kernel(7) + "/* " + 10_000 * "x" + " */"
+
+
+@pytest.mark.parametrize(("source", "processes"), [(kernel(7), None), (LONG, "-flto=2")])
+def test_gcc_translates_a_long_source_on_all_processors(
+    source: str,
+    processes: str | None,
+    two_processors: None,
+    fake: Callable[..., Toolchain],
+    tmp_path: Path,
+    objects: Callable[[int], bytes],
+) -> None:
+    (tmp_path / "made.so").write_bytes(objects(7))
+    for kind in ("gcc", "clang"):
+        compiler = replace(fake('echo "$*" > arguments; cp made.so kernel.so'), kind=kind)
+        assert answer(compile_shared(compiler, source, str(tmp_path))) == 42
+        used = (tmp_path / "arguments").read_text().split()
+        wanted = processes if kind == "gcc" else None
+        assert [flag for flag in used if "lto" in flag] == ([wanted] if wanted else [])
+
+
+def test_a_gcc_without_linker_plugin_translates_on_one(
+    two_processors: None,
+    fake: Callable[..., Toolchain],
+    tmp_path: Path,
+    objects: Callable[[int], bytes],
+) -> None:
+    (tmp_path / "made.so").write_bytes(objects(7))
+    refusal = 'case "$*" in *-flto*) echo "$*" > refused; exit 1;; esac'
+    compiler = replace(fake(f"{refusal}; cp made.so kernel.so"), kind="gcc")
+    assert answer(compile_shared(compiler, LONG, str(tmp_path))) == 42
+    assert "-flto=2" in (tmp_path / "refused").read_text()
+
+
+def test_a_long_source_gives_the_same_results(
+    two_processors: None, toolchain: Toolchain, tmp_path: Path
+) -> None:
+    """Of the real compiler, whatever it is."""
+    assert answer(compile_shared(toolchain, LONG, str(tmp_path))) == 42
 
 
 STATE = """

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.cgen.ir import (
+    ONE,
     Accumulate,
     AccumulateAt,
     Accumulator,
+    Ahead,
     Atom,
     Blocks,
     Buffer,
@@ -183,8 +186,36 @@ class Emitter:
             self.line(depth, f"{place} = {value} {sign} {place} ? {value} : {place};")
 
     def loop(self, s: For, depth: int, begin: str, end: str) -> None:
+        if s.ahead is not None:
+            self._loop_ahead(s, s.ahead, depth, begin, end)
+            return
         close = self._open(s, s.body, depth, (begin, end))
         self.block(s.body, depth + 1)
+        self.line(depth, close)
+
+    def _loop_ahead(self, s: For, ahead: Ahead, depth: int, begin: str, end: str) -> None:
+        """The reduction for the first iteration, and then always that for the next one."""
+        found = s.body[ahead.first]
+        (fold,) = found.folds
+        now = fold.acc.name
+        coming = replace(fold.acc, name=f"{now}_next")
+        start = Poly.const(0) if begin == "0" else Poly.name(begin)
+        self._init(fold.acc, depth)
+        self.line(depth, f"if ({begin} < {end}) {{")
+        self.blocks(_at(found, s.var, start), depth + 1, "0", poly_text(found.extent))
+        self.line(depth, "}")
+        close = self._open(s, s.body, depth, (begin, end))
+        self.line(depth + 1, f"/* {now} of the next row is found while this one is computed. */")
+        self._init(coming, depth + 1)
+        (later,) = _at(found, s.var, Poly.name(s.var) + ONE).folds
+        later = replace(later, acc=coming)
+        for position, t in enumerate(s.body):
+            if position == ahead.meanwhile:
+                beside = (f"{s.var} + 1 < {end}", later)
+                self.blocks(t, depth + 1, "0", poly_text(t.extent), beside)
+            elif position not in (ahead.init, ahead.first):
+                self.statement(t, depth + 1, s.body[position + 1 :])
+        self.line(depth + 1, f"{now} = {coming.name};")
         self.line(depth, close)
 
     def _open(
@@ -199,7 +230,15 @@ class Emitter:
         self.line(depth, f"for (int64_t {v} = {begin}; {v} < {end}; {v}++) {{")
         return "}"
 
-    def blocks(self, s: Blocks, depth: int, begin: str, end: str) -> None:
+    def blocks(
+        self,
+        s: Blocks,
+        depth: int,
+        begin: str,
+        end: str,
+        beside: tuple[str, Accumulate] | None = None,
+    ) -> None:
+        """A loop over blocks; where a condition holds, one more fold is made beside its own."""
         v = s.var
         first, last = f"{v}0", f"{v}1"
         self.line(
@@ -232,6 +271,10 @@ class Emitter:
             elif part or folds:
                 whole = many and touches_only_blocks(part) and not folds
                 self._part(s, part, folds, kept, depth + 1, ("0" if whole else first, last))
+        if beside:
+            self.line(depth + 1, f"if ({beside[0]}) {{")
+            self._fold(beside[1], depth + 2, (first, last))
+            self.line(depth + 1, "}")
         for fold in s.folds:
             self._fold(fold, depth + 1, (first, last))
         self.line(depth, "}")
@@ -293,8 +336,9 @@ class Emitter:
         if fold.source is not None:
             buffer, start = fold.source
             values = f"{buffer.name} + {_grouped(poly_text(start + Poly.name(first)))}"
-        tag = dtypes.TAGS[acc.dtype]
-        folded = f"jg_block_{acc.kind}_{tag}({values}, {last} - {first})"
+        wide = fold.source is not None and fold.source[0].dtype != acc.dtype
+        name = f"{'wide_' if wide else ''}{acc.kind}_{dtypes.TAGS[acc.dtype]}"
+        folded = f"jg_block_{name}({values}, {last} - {first})"
         if acc in self.summed:
             self.line(depth, f"JG_ADD({acc.name}, {acc.name}_lost, {folded});")
             return
@@ -320,6 +364,16 @@ class Emitter:
         for part in parts:
             kept.update((t.name, t.dtype) for t in part if isinstance(t, Many))
         return dict(sorted(kept.items()))
+
+
+def _at(s: Blocks, var: str, iteration: Poly) -> Blocks:
+    """Folds of arrays, at another iteration of the loop around them."""
+    folds = []
+    for fold in s.folds:
+        assert fold.source is not None
+        buffer, start = fold.source
+        folds.append(replace(fold, source=(buffer, start.replaced({var: iteration}))))
+    return replace(s, folds=tuple(folds))
 
 
 def _folds(body: Iterable[Any]) -> list[Accumulate]:

@@ -217,6 +217,19 @@ class AccumulateAt:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """Of the body of a loop: which statement, a reduction, is made one iteration ahead.
+
+    By position: its Init, itself, and the Blocks beside which it is made. What the loop means does
+    not change.
+    """
+
+    init: int
+    first: int
+    meanwhile: int
+
+
+@dataclass(frozen=True)
 class For:
     """`for var in range(begin, end)`; begin is 0 unless the loop is a part of a split one.
 
@@ -227,6 +240,7 @@ class For:
     extent: Poly
     body: tuple[Any, ...]
     abreast: tuple[int, str] | None = None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +325,13 @@ class Band:
 def is_dear(s: Any) -> bool:
     """Whether a statement calls a vector function."""
     return isinstance(s, Let) and isinstance(s.value, Call) and s.value.function.is_vector_function
+
+
+def widened(v: Any) -> Atom | None:
+    """The float32 that a value is, cast to float64."""
+    if isinstance(v, Call) and v.function.name == "cast{float64}":
+        return v.operands[0] if v.operands[0].dtype == "float32" else None
+    return None
 
 
 def walk(statements: Iterable[Any]) -> Iterable[Any]:

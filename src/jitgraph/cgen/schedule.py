@@ -8,10 +8,12 @@ from typing import Any
 
 from jitgraph import dtypes
 from jitgraph.cgen.abreast import set_abreast
+from jitgraph.cgen.ahead import look_ahead
 from jitgraph.cgen.ir import (
     ZERO,
     Accumulate,
     AccumulateAt,
+    Atom,
     Blocks,
     Buffer,
     Call,
@@ -28,6 +30,7 @@ from jitgraph.cgen.ir import (
     is_dear,
     top_loop,
     walk,
+    widened,
 )
 from jitgraph.cgen.lower import used_names
 from jitgraph.cgen.narrow import narrow_apart
@@ -257,32 +260,49 @@ def _folded(s: Any) -> Any:
     if not isinstance(s, Blocks) or not s.folds:
         return s
     folds = tuple(replace(f, source=_lies_in(s, f)) for f in s.folds)
-    read = used_names([*s.body, *(f for f in folds if f.source is None)])
-    body = tuple(t for t in s.body if not isinstance(t, Let) or t.name in read or _is_call(t))
-    return replace(s, body=body, folds=folds)
+    return _without_unread(replace(s, folds=folds))
 
 
-def _is_call(let: Let) -> bool:
-    return not isinstance(let.value, Load)
+def _without_unread(s: Blocks) -> Blocks:
+    """Without the values that were there for folds only."""
+    while True:
+        read = used_names([*s.body, *(f for f in s.folds if f.source is None)])
+        body = tuple(t for t in s.body if not isinstance(t, Let) or t.name in read)
+        if body == s.body:
+            return s
+        s = replace(s, body=body)
 
 
 def _lies_in(loop: Blocks, fold: Accumulate) -> tuple[Buffer, Poly] | None:
-    """The array whose elements, one after another, are the values of a fold."""
+    """The array whose elements, one after another, are the values of a fold.
+
+    Those of float32 may be summed in float64.
+    """
     written = [s for s in loop.body if isinstance(s, (Store, AccumulateAt))]
+    folded = _before_widening(loop, fold)
     for s in loop.body:
         place = None
-        if isinstance(s, Let) and isinstance(s.value, Load) and fold.value == Ref(s.name, s.dtype):
+        if isinstance(s, Let) and isinstance(s.value, Load) and folded == Ref(s.name, s.dtype):
             unchanged = all(w.buffer.name != s.value.buffer.name for w in written)
             place = (s.value.buffer, s.value.at) if unchanged else None
-        elif isinstance(s, Store) and s.value == fold.value and isinstance(s.value, Ref):
+        elif isinstance(s, Store) and s.value == folded and isinstance(s.value, Ref):
             once = sum(w.buffer.name == s.buffer.name for w in written) == 1
             place = (s.buffer, s.at) if once else None
-        if place is None or place[0].fill is not None or place[0].dtype != fold.acc.dtype:
+        if place is None or place[0].fill is not None or place[0].dtype != folded.dtype:
             continue
         start = place[1] + Poly.name(loop.var).scaled(-1)
         if not start.names() & _own_names(loop):
             return place[0], start
     return None
+
+
+def _before_widening(loop: Blocks, fold: Accumulate) -> Atom:
+    """What a sum adds, before it is cast to the dtype of the sum."""
+    if fold.acc.kind == "sum" and fold.acc.dtype == "float64":
+        for s in loop.body:
+            if isinstance(s, Let) and Ref(s.name, s.dtype) == fold.value:
+                return widened(s.value) or fold.value
+    return fold.value
 
 
 def _own_names(loop: For | Blocks) -> set[str]:
@@ -406,6 +426,7 @@ PASSES = (
     narrow_apart,
     sum_in_lanes,
     set_abreast,
+    look_ahead,
     collect,
 )
 

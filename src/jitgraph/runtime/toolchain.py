@@ -78,6 +78,7 @@ _INSTALL_ADVICE = (
 
 _ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # e_machine, <elf.h>
 
+_LONG_SOURCE = 500_000  # characters, for which GCC takes 3 s: see _divided
 _MAX_FILE = 1 << 28  # bytes that the compiler may write to one file
 _MAX_OUTPUT = 1 << 16  # bytes of the compiler's messages that are read; a flood is cut
 
@@ -392,7 +393,10 @@ def compile_shared(toolchain: Toolchain, c_source: str, workdir: str) -> bytes:
     source = os.path.join(workdir, "kernel.c")
     with open(source, "wb") as file:
         file.write(c_source.encode("utf-8", "surrogatepass"))
-    outcome = _run(toolchain, workdir)
+    divided = _divided(toolchain, len(c_source))
+    outcome = _run(divided, workdir)
+    if divided != toolchain and outcome.failure is not None and not outcome.expired:
+        outcome = _run(toolchain, workdir)  # there may be no linker plugin, or no make
     if toolchain.isa in cpu.X86_LEVELS and outcome.refused_machine_flags:
         spelled_out = replace(toolchain, flags=_spell_out(toolchain.flags, toolchain.isa))
         outcome = _run(spelled_out, workdir)
@@ -409,6 +413,20 @@ def compile_shared(toolchain: Toolchain, c_source: str, workdir: str) -> bytes:
     if problem:
         raise CompileError(outcome.message(f"it succeeded but {problem}"))
     return data
+
+
+def _divided(toolchain: Toolchain, length: int) -> Toolchain:
+    """The toolchain for a source of this length: GCC translates a long one on all processors.
+
+    Its optimiser of whole programs divides the functions among processes: 10,000 operations take
+    5.6 s instead of 10.3 on two processors, 1,500 as long as before. The code is that of the flags.
+    """
+    from jitgraph.runtime.threads import default_threads
+
+    processes = default_threads() if toolchain.kind == "gcc" and length >= _LONG_SOURCE else 1
+    if processes < 2:
+        return toolchain
+    return replace(toolchain, flags=(*toolchain.flags, f"-flto={processes}"))
 
 
 def check_object(data: bytes) -> str:
