@@ -13,6 +13,7 @@
  * next block is computed: blocks of 4 KiB held it up, and took sigmoid a tenth longer. */
 enum { JG_STREAM_BLOCK = 128 };
 
+/* Of a kernel that is short enough to be compiled into the loop over the blocks. */
 #define JG_INLINED static inline __attribute__((always_inline))
 
 #define JG_BLOCK_OF(T, name) T name[JG_STREAM_BLOCK] __attribute__((aligned(64)))
