@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from jitgraph.cgen.emit import (
     emit_kernel,
     fold_bands,
     literal,
-    parameter,
     poly_text,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
@@ -28,11 +27,9 @@ from jitgraph.cgen.ir import (
     Buffer,
     For,
     Kernel,
-    Let,
     Many,
     Number,
     Poly,
-    Ref,
     top_loop,
     walk,
 )
@@ -669,39 +666,3 @@ def _product(dims: Iterable[Poly]) -> Poly:
 
 def _length_text(length: Length) -> str:
     return str(length) if isinstance(length, int) else length.name
-
-
-def emit_library(
-    segments: Sequence[Segment],
-    emitter: Callable[[Segment, int], EntryEmitter] = EntryEmitter,
-) -> str:
-    """The whole C file: headers, kernels, one entry function for all segments."""
-    emitters = [emitter(s, k) for k, s in enumerate(segments)]
-    bodies = [e.run() for e in emitters]
-    headers = set().union(*(e.headers for e in emitters)) if emitters else {"jg_abi.h"}
-    headers.add("jg_abi.h")
-    # A library with loops to divide also brings the code of the pool, for the first one to use.
-    lines = ["#define JG_POOL_IMPLEMENTATION"] if "jg_pool.h" in headers else []
-    lines += [f'#include "{h}"' for h in sorted(headers)]
-    cases = "".join(
-        f"    case {k}: return segment_{k}(host, args, outs, scratch, info);\n"
-        for k in range(len(segments))
-    )
-    head = "int64_t jg_entry("
-    entry = (
-        f"\nJG_EXPORT {head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,\n"
-        f"                           void *scratch, int64_t *info);\n"
-        f"{head}int64_t segment, const jg_host *host, intptr_t args, intptr_t outs,"
-        f" void *scratch,\n{' ' * len(head)}int64_t *info)\n{{\n"
-        f"    switch (segment) {{\n{cases}    default: return -1;\n    }}\n}}\n"
-        "\nJG_EXPORT int64_t jg_run(const jg_call *c);\nint64_t jg_run(const jg_call *c)\n{\n"
-        "    const intptr_t *t = c->tuples;\n"
-        "    return jg_entry(c->segment, c->host, t[0], t[1], c->scratch, c->info);\n}\n"
-    )
-    many: dict[str, str] = {}
-    for e in emitters:
-        many.update(e.many)
-    return "\n".join(lines) + "\n\n" + "\n".join([*many.values(), *bodies]) + entry
-
-
-__all__ = ["EntryEmitter", "Let", "Ref", "emit_library", "parameter"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitgraph.canonical import large_constants, own_memory
-from jitgraph.cgen.entry import emit_library
 from jitgraph.cgen.fuse import Routine
 from jitgraph.cgen.lengths import Check, NotHostScalar, NotInSegment
+from jitgraph.cgen.library import emit_library
 from jitgraph.cgen.loops import NotALoop
 from jitgraph.cgen.segment import Segment, is_compiled, make_segment
 from jitgraph.graph import Apply, Constant, Variable, leaves, toposort

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from jitgraph import dtypes
 from jitgraph.cgen.emit import poly_text
-from jitgraph.cgen.entry import EntryEmitter, emit_library
+from jitgraph.cgen.entry import EntryEmitter
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Routine
 from jitgraph.cgen.ir import (
     ONE,
@@ -25,6 +25,7 @@ from jitgraph.cgen.ir import (
     Store,
     walk,
 )
+from jitgraph.cgen.library import emit_library
 from jitgraph.cgen.plan import Plan
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Variable
