@@ -562,11 +562,11 @@ def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 LONG = kernel(7) + "/* " + 10_000 * "x" + " */"
 
 
+@pytest.mark.usefixtures("two_processors")
 @pytest.mark.parametrize(("source", "processes"), [(kernel(7), None), (LONG, "-flto=2")])
 def test_gcc_translates_a_long_source_on_all_processors(
     source: str,
     processes: str | None,
-    two_processors: None,
     fake: Callable[..., Toolchain],
     tmp_path: Path,
     objects: Callable[[int], bytes],
@@ -580,11 +580,9 @@ def test_gcc_translates_a_long_source_on_all_processors(
         assert [flag for flag in used if "lto" in flag] == ([wanted] if wanted else [])
 
 
+@pytest.mark.usefixtures("two_processors")
 def test_a_gcc_without_linker_plugin_translates_on_one(
-    two_processors: None,
-    fake: Callable[..., Toolchain],
-    tmp_path: Path,
-    objects: Callable[[int], bytes],
+    fake: Callable[..., Toolchain], tmp_path: Path, objects: Callable[[int], bytes]
 ) -> None:
     (tmp_path / "made.so").write_bytes(objects(7))
     refusal = 'case "$*" in *-flto*) echo "$*" > refused; exit 1;; esac'
@@ -593,9 +591,8 @@ def test_a_gcc_without_linker_plugin_translates_on_one(
     assert "-flto=2" in (tmp_path / "refused").read_text()
 
 
-def test_a_long_source_gives_the_same_results(
-    two_processors: None, toolchain: Toolchain, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("two_processors")
+def test_a_long_source_gives_the_same_results(toolchain: Toolchain, tmp_path: Path) -> None:
     """Of the real compiler, whatever it is."""
     assert answer(compile_shared(toolchain, LONG, str(tmp_path))) == 42
 

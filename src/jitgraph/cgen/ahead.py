@@ -41,7 +41,7 @@ def look_ahead(kernel: Kernel) -> Kernel:
 
 
 def _first_pass(loop: For, written: set[str]) -> Ahead | None:
-    """Where the pass is, and the longest work on the same row into which it fits."""
+    """Where the pass is, and the first long work on the same row, beside which it is made."""
     before = sum(1 for _ in takewhile(lambda t: isinstance(t, (Init, Comment)), loop.body))
     s = loop.body[before] if before < len(loop.body) else None
     if not isinstance(s, Blocks) or len(s.folds) != 1 or s.body or s.fills:

@@ -302,6 +302,8 @@ def used_names(statements: Sequence[Any]) -> set[str]:
                 used.add(s.value.name)
         elif isinstance(s, Accumulate):
             used |= s.position.names()
-            if isinstance(s.value, Ref):
+            if s.source is not None:  # the values are read where they lie
+                used |= s.source[1].names()
+            elif isinstance(s.value, Ref):
                 used.add(s.value.name)
     return used

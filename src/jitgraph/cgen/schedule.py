@@ -251,7 +251,7 @@ def _with_fills(loop: For | Blocks) -> Any:
 
 def fold_in_place(kernel: Kernel) -> Kernel:
     """Fold values where they lie, when a block of them lies in memory as it is read or written."""
-    return replace(kernel, body=tuple(map(_folded, kernel.body)))
+    return drop_dead_lets(replace(kernel, body=tuple(map(_folded, kernel.body))))
 
 
 def _folded(s: Any) -> Any:
@@ -260,17 +260,7 @@ def _folded(s: Any) -> Any:
     if not isinstance(s, Blocks) or not s.folds:
         return s
     folds = tuple(replace(f, source=_lies_in(s, f)) for f in s.folds)
-    return _without_unread(replace(s, folds=folds))
-
-
-def _without_unread(s: Blocks) -> Blocks:
-    """Without the values that were there for folds only."""
-    while True:
-        read = used_names([*s.body, *(f for f in s.folds if f.source is None)])
-        body = tuple(t for t in s.body if not isinstance(t, Let) or t.name in read)
-        if body == s.body:
-            return s
-        s = replace(s, body=body)
+    return replace(s, folds=folds)
 
 
 def _lies_in(loop: Blocks, fold: Accumulate) -> tuple[Buffer, Poly] | None:
