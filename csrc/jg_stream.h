@@ -74,6 +74,26 @@ static inline int64_t jg_stream_step(const void *to, size_t item)
     return JG_STREAM_BLOCK - (int64_t)((uintptr_t)to % 64 / item);
 }
 
+/* Bytes of a row that are stored at a time, while the next row is computed: as few for the same
+ * reason. */
+enum { JG_STREAM_BYTES = 512 };
+
+/* How far a row that is stored at `to` is done when `end` of its n elements are: to the end of a
+ * line, which lies behind `end`. */
+static inline int64_t jg_stream_until(const void *to, int64_t end, int64_t n, size_t item)
+{
+    const int64_t until = end + (int64_t)(-((uintptr_t)to + (size_t)end * item) % 64 / item);
+    return until < n ? until : n;
+}
+
+/* Ask for the memory that begins a little behind `from`. A processor sees by itself where a loop reads
+ * on and on, but not where it reads a part of a row that comes and a part of one that it knows. */
+static inline void jg_fetch(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)from + 4096 + i), 0, 2);
+}
+
 /* After the last block of a thread: its stores become visible before whatever it does next. */
 static inline void jg_stream_end(void)
 {

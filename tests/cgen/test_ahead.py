@@ -1,4 +1,4 @@
-"""The maximum of a row found while the row before is computed: where, and the same bits."""
+"""Rows in stages: the next one's maximum and the last pass of the one before, made beside a row."""
 
 from __future__ import annotations
 
@@ -82,3 +82,81 @@ def test_float32_is_summed_in_float64_where_it_lies(n: int) -> None:
     values = np.random.default_rng(n).normal(size=(20, n)).astype("float32")
     e, total = f(values)
     assert same_bits(total, e.astype("float64").sum(axis=1).astype("float32"))
+
+
+# -- the last pass, behind and past the caches -----------------------------------------------------
+
+
+def programs(m: Any, labels: Any) -> dict[str, Any]:
+    softmax, log = T.nnet.softmax(m), T.nnet.logsoftmax(m)
+    loss = T.nnet.categorical_crossentropy(softmax, labels).sum()
+    return {
+        "softmax": [softmax],
+        "logsoftmax": [log],
+        "both": [softmax, log],
+        "gradient": [jitgraph.grad(loss, m)],
+        "second pass": [jitgraph.grad((softmax * T.sqr(m)).sum(), m, consider_constant=[m])],
+        "scaled": [softmax * T.cast(labels.dimshuffle(0, "x") + 1, m.dtype)],
+    }
+
+
+NAMES = list(programs(T.matrix(), T.lvector()))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_last_pass_behind_has_the_same_bits(name: str, dtype: str, threads: int) -> None:
+    m, labels = T.matrix("m", dtype=dtype), T.lvector("labels")
+    f = jitgraph.function([m, labels], programs(m, labels)[name], on_unused_input="ignore")
+    assert "_before" in f.c_source
+    random = np.random.default_rng(5)
+    for shape in [
+        (0, 300),
+        (1, 300),
+        (2, 256),
+        (3, 257),
+        (5, 512),
+        (9, 513),
+        (41, 1030),
+        (6, 9001),
+    ]:
+        values = random.normal(scale=9, size=shape).astype(dtype)
+        given = values, random.integers(shape[1], size=shape[0])
+        with change_flags(num_threads=threads, parallel_threshold=0):
+            wanted = f(*given)
+            with change_flags(streaming_threshold=0):
+                found = f(*given)
+                turned = f(np.asfortranarray(values)[::-1], given[1][::-1])
+        for a, b, c in zip(found, wanted, turned, strict=True):
+            assert same_bits(a, b), shape
+            assert same_bits(c[::-1], b), shape
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("offset", range(0, 16, 3))
+def test_lines_of_the_result_begin_anywhere(dtype: str, offset: int) -> None:
+    """Nothing beside the result is written, wherever in a line it begins."""
+    f, values = ahead(dtype), np.random.default_rng(6).normal(size=(7, 1001)).astype(dtype)
+    memory = np.full(values.size + 64, 77, dtype)
+    place = memory[offset : offset + values.size].reshape(values.shape)
+    wanted = f(values)
+    with change_flags(streaming_threshold=0):
+        f(values, out=place)
+    assert same_bits(place.copy(), wanted)
+    assert (memory[:offset] == 77).all() and (memory[offset + values.size :] == 77).all()
+
+
+def test_short_rows_stay_as_they_are() -> None:
+    """Where the memory does not wait: the condition is in the code, and both ways are the same."""
+    f, values = ahead("float64"), np.random.default_rng(7).normal(size=(50, 255))
+    assert ">= 256" in f.c_source
+    wanted = f(values)
+    with change_flags(streaming_threshold=0):
+        assert same_bits(f(values), wanted)
+
+
+def test_a_result_that_is_read_again_stays_in_the_caches() -> None:
+    m, w = T.dmatrix("m"), T.dmatrix("w")
+    f = jitgraph.function([m, w], [T.nnet.softmax(m), T.nnet.softmax(m).dot(w)])
+    assert "max1_next" in f.c_source and "_before" not in f.c_source

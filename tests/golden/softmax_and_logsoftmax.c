@@ -4,6 +4,7 @@
 #include "jg_log.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_stream.h"
 #include "jg_strided.h"
 
 // s0 = max(a0, axis=[1])   (test_golden.py)
@@ -12,7 +13,7 @@
 // z0 = (a0 - s0) - log(s2)
 // z1 = z1 / s2
 // a0: x float64[n0,n1]  s0: float64[n0]  z1: float64[n0,n1]  s2: float64[n0]  z0: float64[n0,n1]
-static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
+static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1, int32_t stream,
                                         const double *restrict a0, double *restrict s0,
                                         double *restrict z1, double *restrict s2,
                                         double *restrict z0)
@@ -25,7 +26,15 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
             max1 = JG_LARGER(max1, max1_block);
         }
     }
+    double t8_before = 0;
+    double t10_before = 0;
+    double t11_before = 0;
     for (int64_t i = begin; i < end; i++) {
+        /* A row that goes past the caches does so in the next iteration, and is kept
+         * until then where the last one will be. */
+        double *restrict z0_row = z0 + (stream ? end - 1 : i)*n1;
+        double *restrict z1_row = z1 + (stream ? end - 1 : i)*n1;
+        int64_t done = 0;
         /* max1 of the next row is found while this one is computed. */
         double max1_next = -__builtin_inf();
         s0[i] = max1;
@@ -33,32 +42,56 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1,
         const double t3 = s0[i];
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
-            for (int64_t j = j0; j < j1; j++) {
-                const double t4 = a0[i*n1 + j] - t3;
-                const double t5 = jg_exp_f64(t4);
-                z1[i*n1 + j] = t5;
+            for (int64_t j2 = j0, j3; j2 < j1; j2 = j3) {
+                j3 = jg_min(j2 + (stream ? JG_STREAM_BYTES / (int64_t)sizeof *z0 : JG_BLOCK), j1);
+                if (stream)
+                    jg_fetch(a0 + (i*n1 + j2 + n1), (j3 - j2) * sizeof *a0);
+                if (stream && i > begin) {
+                    const int64_t until = jg_stream_until(z0 + (i*n1 - n1), j3, n1, sizeof *z0);
+                    for (int64_t j = done; j < until; j++) {
+                        const double t9 = a0[i*n1 + j - n1] - t8_before;
+                        z0_row[j] = t9 - t11_before;
+                        z1_row[j] = z1_row[j] / t10_before;
+                    }
+                    jg_stream(z0 + (i*n1 - n1 + done), z0_row + done, (until - done) * sizeof *z0);
+                    jg_stream(z1 + (i*n1 - n1 + done), z1_row + done, (until - done) * sizeof *z1);
+                    done = until;
+                }
+                for (int64_t j = j2; j < j3; j++) {
+                    const double t4 = a0[i*n1 + j] - t3;
+                    const double t5 = jg_exp_f64(t4);
+                    z1_row[j] = t5;
+                }
             }
             if (i + 1 < end) {
                 const double max1_next_block = jg_block_max_f64(a0 + (i*n1 + j0 + n1), j1 - j0);
                 max1_next = JG_LARGER(max1_next, max1_next_block);
             }
-            JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z1 + (i*n1 + j0), j1 - j0));
+            JG_ADD(sum6, sum6_lost, jg_block_sum_f64(z1_row + j0, j1 - j0));
         }
         s2[i] = sum6;
         const double t8 = s0[i];
         const double t10 = s2[i];
         const double t11 = jg_log_f64(t10);
-        for (int64_t j = 0; j < n1; j++) {
-            const double t9 = a0[i*n1 + j] - t8;
-            z0[i*n1 + j] = t9 - t11;
-            z1[i*n1 + j] = z1[i*n1 + j] / t10;
+        if (!stream || i + 1 == end) {
+            for (int64_t j = 0; j < n1; j++) {
+                const double t9 = a0[i*n1 + j] - t8;
+                z0_row[j] = t9 - t11;
+                z1_row[j] = z1_row[j] / t10;
+            }
         }
+        t8_before = t8;
+        t10_before = t10;
+        t11_before = t11;
         max1 = max1_next;
     }
+    if (stream)
+        jg_stream_end();
 }
 
 struct k0_max_exp_sum_sub_true_div_args {
     int64_t n1;
+    int32_t stream;
     const double *a0;
     double *s0;
     double *z1;
@@ -69,7 +102,7 @@ struct k0_max_exp_sum_sub_true_div_args {
 static void k0_max_exp_sum_sub_true_div_range(void *arg, int64_t begin, int64_t end)
 {
     const struct k0_max_exp_sum_sub_true_div_args *k = arg;
-    k0_max_exp_sum_sub_true_div(begin, end, k->n1, k->a0, k->s0, k->z1, k->s2, k->z0);
+    k0_max_exp_sum_sub_true_div(begin, end, k->n1, k->stream, k->a0, k->s0, k->z1, k->s2, k->z0);
 }
 
 static void k0_max_exp_sum_sub_true_div_gathered(void *arg, int64_t begin, int64_t end)
@@ -123,7 +156,8 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s0 = (double *)(scratch + s0_at);
     double *s2 = (double *)(scratch + s2_at);
     {
-        struct k0_max_exp_sum_sub_true_div_args k = {n1, a0, s0, z1, s2, z0};
+        const int32_t stream = 16*n0*n1 >= host->stream_min && n1 >= 256;
+        struct k0_max_exp_sum_sub_true_div_args k = {n1, stream, a0, s0, z1, s2, z0};
         if (g0.views)
             jg_parallel_gather(host->pool, &g0, scratch + g0_at,
                                k0_max_exp_sum_sub_true_div_gathered, &k);

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from jitgraph.cgen.emit import bare, poly_text
+from jitgraph.cgen.emit import bare
 from jitgraph.cgen.fuse import Cluster, Root
-from jitgraph.cgen.ir import Buffer, Kernel, Poly
+from jitgraph.cgen.ir import Buffer, Kernel, Poly, poly_text
 from jitgraph.graph import Constant, Variable, format_origin
 from jitgraph.ops.elementwise import Elementwise
 from jitgraph.ops.index import IncSubtensor

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jitgraph import dtypes
 from jitgraph.cgen.ir import (
-    ONE,
     Accumulate,
     AccumulateAt,
     Accumulator,
-    Ahead,
     Atom,
     Blocks,
     Buffer,
@@ -34,11 +31,15 @@ from jitgraph.cgen.ir import (
     Store,
     Value,
     is_dear,
+    poly_text,
     top_loop,
     walk,
 )
 from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, phases, touches_only_blocks
+
+if TYPE_CHECKING:
+    from jitgraph.cgen.stages import Stages
 
 _C = dtypes.C_TYPES
 _COMBINE = {"sum": "+=", "prod": "*=", "any": "|=", "all": "&="}
@@ -70,26 +71,6 @@ def _shortest(v: float, dtype: str) -> str:
     """The shortest decimal that reads back as v in its dtype."""
     text = repr(v) if dtype == "float64" else str(np.float32(v))
     return text if any(c in text for c in ".en") else text + ".0"
-
-
-def poly_text(p: Poly) -> str:
-    """`i*n1 + j`: longer products first, loop variables before lengths."""
-    if not p.terms:
-        return "0"
-
-    def order(name: str) -> tuple[int, str]:
-        return (1 if name.startswith("n") else 0, name)
-
-    parts: list[str] = []
-    for monomial, c in sorted(p.terms, key=lambda t: (-len(t[0]), [order(n) for n in t[0]])):
-        names = sorted(monomial, key=order)
-        factors = ([] if abs(c) == 1 and names else [str(abs(c))]) + names
-        text = "*".join(factors)
-        if not parts:
-            parts.append(f"-{text}" if c < 0 else text)
-        else:
-            parts.append(f" - {text}" if c < 0 else f" + {text}")
-    return "".join(parts)
 
 
 class Emitter:
@@ -187,35 +168,12 @@ class Emitter:
 
     def loop(self, s: For, depth: int, begin: str, end: str) -> None:
         if s.ahead is not None:
-            self._loop_ahead(s, s.ahead, depth, begin, end)
+            from jitgraph.cgen.stages import Stages
+
+            Stages(self, s, s.ahead, (begin, end)).write(depth)
             return
         close = self._open(s, s.body, depth, (begin, end))
         self.block(s.body, depth + 1)
-        self.line(depth, close)
-
-    def _loop_ahead(self, s: For, ahead: Ahead, depth: int, begin: str, end: str) -> None:
-        """The reduction for the first iteration, and then always that for the next one."""
-        found = s.body[ahead.first]
-        (fold,) = found.folds
-        now = fold.acc.name
-        coming = replace(fold.acc, name=f"{now}_next")
-        start = Poly.const(0) if begin == "0" else Poly.name(begin)
-        self._init(fold.acc, depth)
-        self.line(depth, f"if ({begin} < {end}) {{")
-        self.blocks(_at(found, s.var, start), depth + 1, "0", poly_text(found.extent))
-        self.line(depth, "}")
-        close = self._open(s, s.body, depth, (begin, end))
-        self.line(depth + 1, f"/* {now} of the next row is found while this one is computed. */")
-        self._init(coming, depth + 1)
-        (later,) = _at(found, s.var, Poly.name(s.var) + ONE).folds
-        later = replace(later, acc=coming)
-        for position, t in enumerate(s.body):
-            if position == ahead.meanwhile:
-                beside = (f"{s.var} + 1 < {end}", later)
-                self.blocks(t, depth + 1, "0", poly_text(t.extent), beside)
-            elif position not in (ahead.init, ahead.first):
-                self.statement(t, depth + 1, s.body[position + 1 :])
-        self.line(depth + 1, f"{now} = {coming.name};")
         self.line(depth, close)
 
     def _open(
@@ -236,9 +194,9 @@ class Emitter:
         depth: int,
         begin: str,
         end: str,
-        beside: tuple[str, Accumulate] | None = None,
+        stages: Stages | None = None,
     ) -> None:
-        """A loop over blocks; where a condition holds, one more fold is made beside its own."""
+        """A loop over blocks, those of one of several stages if there are `stages`."""
         v = s.var
         first, last = f"{v}0", f"{v}1"
         self.line(
@@ -270,11 +228,14 @@ class Emitter:
                 self.line(depth + 1, f"{many_name(call)}({count}, {call.name}_part{operands});")
             elif part or folds:
                 whole = many and touches_only_blocks(part) and not folds
-                self._part(s, part, folds, kept, depth + 1, ("0" if whole else first, last))
-        if beside:
-            self.line(depth + 1, f"if ({beside[0]}) {{")
-            self._fold(beside[1], depth + 2, (first, last))
-            self.line(depth + 1, "}")
+                bounds = ("0", last, "0") if whole else (first, last, first)
+                if stages is None:
+                    self._part(s, part, folds, kept, depth + 1, bounds)
+                else:
+                    with stages.steps(depth + 1, first, last) as (inner, bounds):
+                        self._part(s, part, folds, kept, inner, bounds)
+        if stages is not None:
+            stages.beside(depth + 1, first, last)
         for fold in s.folds:
             self._fold(fold, depth + 1, (first, last))
         self.line(depth, "}")
@@ -308,14 +269,15 @@ class Emitter:
         folds: Sequence[Accumulate],
         kept: dict[str, str],
         depth: int,
-        bounds: tuple[str, str],
+        bounds: tuple[str, str, str],
     ) -> None:
         """One loop over a block, or, from 0, over as many elements as any block has.
 
-        The compiler takes a fraction of the time for a loop of known length.
+        The compiler takes a fraction of the time for a loop of known length. The last of the bounds
+        is where the block begins, of which the loop may do a part.
         """
-        v, (first, last) = s.var, bounds
-        at = f"[{v}]" if first == "0" else f"[{v} - {first}]"
+        v, (first, last, block) = s.var, bounds
+        at = f"[{v}]" if block == "0" else f"[{v} - {block}]"
         end = "JG_BLOCK" if first == "0" else last
         close = self._open(s, part, depth, (first, end))
         made = {t.name for t in part if isinstance(t, Let)}
@@ -364,16 +326,6 @@ class Emitter:
         for part in parts:
             kept.update((t.name, t.dtype) for t in part if isinstance(t, Many))
         return dict(sorted(kept.items()))
-
-
-def _at(s: Blocks, var: str, iteration: Poly) -> Blocks:
-    """Folds of arrays, at another iteration of the loop around them."""
-    folds = []
-    for fold in s.folds:
-        assert fold.source is not None
-        buffer, start = fold.source
-        folds.append(replace(fold, source=(buffer, start.replaced({var: iteration}))))
-    return replace(s, folds=tuple(folds))
 
 
 def _folds(body: Iterable[Any]) -> list[Accumulate]:

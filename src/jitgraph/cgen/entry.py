@@ -19,7 +19,6 @@ from jitgraph.cgen.emit import (
     emit_kernel,
     fold_bands,
     literal,
-    poly_text,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import (
@@ -30,6 +29,7 @@ from jitgraph.cgen.ir import (
     Many,
     Number,
     Poly,
+    poly_text,
     top_loop,
     walk,
 )
@@ -47,6 +47,7 @@ from jitgraph.cgen.ranges import (
     work,
 )
 from jitgraph.cgen.segment import Segment
+from jitgraph.cgen.stages import behind_condition, follow, follows
 from jitgraph.graph import Variable
 from jitgraph.ops.shape import ShapeI
 
@@ -110,7 +111,7 @@ class EntryEmitter:
                 self.loops[number] = ChoiceEmitter(self, item)
             if number not in self.segment.kernels:
                 continue
-            kernel = self.segment.kernels[number]
+            kernel = self._staged(number)
             self.headers |= kernel.headers
             for s in walk(kernel.body):
                 if isinstance(s, Many):
@@ -173,20 +174,35 @@ class EntryEmitter:
             self.headers.add("jg_stream.h")
         return trampoline(kernel, results)
 
+    def _staged(self, number: int) -> Kernel:
+        """A kernel, of which the last pass over each row may be made past the caches."""
+        kernel = self.segment.kernels[number]
+        others = self._used_elsewhere(kernel)
+        if others is not None:
+            kernel = self.segment.kernels[number] = follow(kernel, others)
+            if follows(kernel):
+                self.headers.add("jg_stream.h")
+        return kernel
+
     def _streamed(self, kernel: Kernel) -> tuple[Buffer, ...]:
         """The results of this kernel that may be stored past the caches."""
+        others = self._used_elsewhere(kernel)
+        return () if others is None else streamed(kernel, others)
+
+    def _used_elsewhere(self, kernel: Kernel) -> list[Buffer] | None:
+        """The arrays of all that runs in the same call; None if they are not known."""
         segment = self.segment
         if segment.around is not None:
-            return ()
+            return None
         others = [b for k in segment.kernels.values() if k is not kernel for b in k.buffers]
         for item in segment.items:
             if isinstance(item, (Loop, Choice, Routine)):
-                return ()
+                return None
             if not isinstance(item, Cluster):
                 used = [*item.node.inputs, *item.node.outputs]
                 used += [item.a, item.b] if isinstance(item, Product) else [item.labels]
                 others += [segment.buffers[v] for v in used if v in segment.buffers]
-        return streamed(kernel, others)
+        return others
 
     def _arguments(self, kernel: Kernel) -> list[str]:
         partial = {b.name for band in kernel.bands for b in (band.running, band.target)}
@@ -224,6 +240,8 @@ class EntryEmitter:
             results = self._streamed(kernel)
             if results:
                 args = [*args, stream_condition(kernel, results)]
+            elif follows(kernel):
+                self.out(f"    const int32_t stream = {behind_condition(kernel)};")
             self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
             self._parallel(kernel, Division.of(kernel, loop))
             self.out("}")

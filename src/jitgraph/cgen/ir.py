@@ -75,6 +75,26 @@ ZERO = Poly()
 ONE = Poly.const(1)
 
 
+def poly_text(p: Poly) -> str:
+    """`i*n1 + j`: longer products first, loop variables before lengths."""
+    if not p.terms:
+        return "0"
+
+    def order(name: str) -> tuple[int, str]:
+        return (1 if name.startswith("n") else 0, name)
+
+    parts: list[str] = []
+    for monomial, c in sorted(p.terms, key=lambda t: (-len(t[0]), [order(n) for n in t[0]])):
+        names = sorted(monomial, key=order)
+        factors = ([] if abs(c) == 1 and names else [str(abs(c))]) + names
+        text = "*".join(factors)
+        if not parts:
+            parts.append(f"-{text}" if c < 0 else text)
+        else:
+            parts.append(f" - {text}" if c < 0 else f" + {text}")
+    return "".join(parts)
+
+
 # -- values: what a Let may compute --------------------------------------------------------------
 
 
@@ -220,13 +240,14 @@ class AccumulateAt:
 class Ahead:
     """Of the body of a loop: which statement, a reduction, is made one iteration ahead.
 
-    By position: its Init, itself, and the Blocks beside which it is made. What the loop means does
-    not change.
+    By position: its Init, itself, and the Blocks beside which it is made; and, if it has one that
+    may be made an iteration behind, the last loop. What the loop means does not change.
     """
 
     init: int
     first: int
     meanwhile: int
+    last: int | None = None
 
 
 @dataclass(frozen=True)

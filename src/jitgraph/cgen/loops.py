@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jitgraph import dtypes
 from jitgraph.cgen.comment import safe
-from jitgraph.cgen.emit import poly_text
 from jitgraph.cgen.fuse import Choice, Loop, Piece
-from jitgraph.cgen.ir import Buffer, Poly
+from jitgraph.cgen.ir import Buffer, Poly, poly_text
 from jitgraph.cgen.lengths import Check, Length, Symbol
 from jitgraph.graph import Apply, Constant, Variable, format_origin
 from jitgraph.ops.scan import Scan

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import literal, poly_text
+from jitgraph.cgen.emit import literal
 from jitgraph.cgen.fuse import Product
-from jitgraph.cgen.ir import Buffer, Number
+from jitgraph.cgen.ir import Buffer, Number, poly_text
 from jitgraph.graph import Constant, Variable
 from jitgraph.ops.linalg import Gemm
 

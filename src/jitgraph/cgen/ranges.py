@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import broken, poly_text, signature
+from jitgraph.cgen.emit import broken, signature
 from jitgraph.cgen.fuse import VECTOR_FUNCTION, cost_of
 from jitgraph.cgen.ir import (
     Blocks,
@@ -26,6 +26,7 @@ from jitgraph.cgen.ir import (
     Poly,
     Store,
     is_dear,
+    poly_text,
     top_loop,
 )
 

@@ -12,9 +12,22 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import broken, poly_text
+from jitgraph.cgen.emit import broken
 from jitgraph.cgen.fuse import Choice, Cluster, Loop, Product, Routine
-from jitgraph.cgen.ir import ONE, ZERO, Blocks, Buffer, For, Kernel, Let, Load, Poly, top_loop, walk
+from jitgraph.cgen.ir import (
+    ONE,
+    ZERO,
+    Blocks,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Poly,
+    poly_text,
+    top_loop,
+    walk,
+)
 
 if TYPE_CHECKING:
     from jitgraph.cgen.segment import Segment

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import poly_text
 from jitgraph.cgen.entry import EntryEmitter
 from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Routine
 from jitgraph.cgen.ir import (
@@ -23,6 +22,7 @@ from jitgraph.cgen.ir import (
     Load,
     Poly,
     Store,
+    poly_text,
     walk,
 )
 from jitgraph.cgen.library import emit_library
