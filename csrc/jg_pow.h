@@ -38,20 +38,22 @@ JG_MATH jg_pair_f64 jg_log_long_f64(double k, double m) {
     return jg_fast_sum_f64(t.hi, t.lo + JG_FMA(k, 0x1.a39ef35793c76p-33, lo));
 }
 
-/* Special values over `value` = |x|^y of the ordinary case. */
+/* Special values over `value` = |x|^y of the ordinary case.  In masks: where y is the same in all of a
+ * loop, gcc makes branches of ?: on it, and computes one element at a time. */
 JG_MATH double jg_pow_special_f64(double x, double y, double value) {
-    const double a = jg_magnitude_f64(x), inf = __builtin_inf();
-    const double half = 0.5 * y;
-    const int integral = jg_rint_f64(y) == y;
-    const int odd = integral & (jg_rint_f64(half) != half);
-    const int extreme = (a == 0.0) | (a == inf) | (jg_magnitude_f64(y) == inf);
-    const int grows = (a > 1.0) == (y > 0.0);
-    double z = extreme ? (grows ? inf : 0.0) : value;
-    z = a == 1.0 ? 1.0 : z;
-    z = odd ? jg_with_sign_f64(z, x) : z;
-    z = ((x < 0.0) & (a < inf) & !integral) ? __builtin_nan("") : z;
-    z = ((x != x) | (y != y)) ? __builtin_nan("") : z;
-    return ((x == 1.0) | (y == 0.0)) ? 1.0 : z;
+    const double a = jg_magnitude_f64(x), inf = __builtin_inf(), half = 0.5 * y;
+    const uint64_t integral = JG_MASK64(jg_rint_f64(y) == y);
+    const uint64_t odd = integral & JG_MASK64(jg_rint_f64(half) != half);
+    const uint64_t extreme =
+        JG_MASK64(a == 0.0) | JG_MASK64(a == inf) | JG_MASK64(jg_magnitude_f64(y) == inf);
+    const uint64_t shrinks = JG_MASK64(a > 1.0) ^ JG_MASK64(y > 0.0);
+    const uint64_t unreal = JG_MASK64(x < 0.0) & JG_MASK64(a < inf) & ~integral;
+    const double limit = jg_from_bits_f64(jg_to_bits_f64(inf) & ~shrinks);
+    double z = jg_blend_f64(extreme, limit, value);
+    z = jg_blend_f64(JG_MASK64(a == 1.0), 1.0, z);
+    z = jg_from_bits_f64(jg_to_bits_f64(z) | (odd & jg_to_bits_f64(x) & 0x8000000000000000u));
+    z = jg_blend_f64(unreal | JG_MASK64(x != x) | JG_MASK64(y != y), __builtin_nan(""), z);
+    return jg_blend_f64(JG_MASK64(x == 1.0) | JG_MASK64(y == 0.0), 1.0, z);
 }
 
 /* <= 1 ULP; worst 0.746 at 0x1.c8d38f5d65a04p-1003, 0x1.0531e63f36f44p+0,

@@ -386,6 +386,11 @@ def _cast_template(target: str) -> Any:
         source = operands[0]
         if target == "bool":
             return "{0} != 0"
+        if source == "bool" and target in dtypes.FLOATS:
+            # The same number: GCC has no vector conversion of a byte that a comparison made, and
+            # takes up to seventeen times as long.
+            suffix = "f" if target == "float32" else ""
+            return f"({{0}} ? 1.0{suffix} : 0.0{suffix})"
         if source in dtypes.FLOATS and target in dtypes.INTEGERS:
             # What the hardware does with nan and values out of range, spelt without
             # undefined conversions to the narrow types.

@@ -50,6 +50,9 @@ BASE_FLAGS = (
 # compile and a seventh off a softmax of rows of 100.
 # -fno-ssa-phiopt: gcc 12 takes x < 1 ? 1 : (x > y ? y : x) for max(min(x, y), 1) where y is a bool
 # or a narrow integer, and gives 1 for x = 1, y = 0 from -O1 on; no loop was slower without.
+# -fno-thread-jumps, -fno-tree-pre: after clip(x, low, high), gcc computes a function of x apart for
+# each of the two ends. That makes branches of its conditions, and sin(clip(x)) took three times as
+# long as sin(x), arcsinh(clip(x)) eight times.
 GCC_FLAGS = (
     "-fno-ssa-phiopt",
     "-fira-region=one",
@@ -57,6 +60,8 @@ GCC_FLAGS = (
     "-fno-gcse-after-reload",
     "-fno-rerun-cse-after-loop",
     "-fno-tree-vrp",
+    "-fno-thread-jumps",
+    "-fno-tree-pre",
     "-fno-schedule-insns2",
 )
 LIBRARIES = ("-lm",)
