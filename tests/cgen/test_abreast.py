@@ -66,3 +66,41 @@ def test_rows_shorter_and_longer_than_a_group() -> None:
         total, p = f(a)
         np.testing.assert_allclose(total, np.log1p(a**2).sum(axis=1), rtol=1e-14)
         np.testing.assert_allclose(p, 1 / (1 + np.exp(-a)), rtol=1e-14)
+
+
+rows = T.fmatrix("rows")
+total = T.exp(rows).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("expression", "reach"),
+    [
+        (T.nnet.softmax(rows), ["1"]),
+        (T.tanh(rows) / T.tanh(rows).sum(axis=1, keepdims=True), ["4"]),
+        (T.exp(rows) / total, ["1"]),
+        (T.exp(rows), []),  # one loop over all
+        (T.nnet.softmax(m), []),  # float64: less is left of a row
+        (T.gammaln(rows).sum(axis=1), []),  # every element once more would cost as much again
+    ],
+    ids=str,
+)
+def test_rows_of_float32_end_in_whole_vectors(expression, reach) -> None:
+    inputs = [i for i in (m, rows) if i in set(jitgraph.gof.graph.ancestors([expression]))]
+    source = jitgraph.function(inputs, expression).c_source
+    assert re.findall(r"JG_REACH\((\d), float, ", source) == reach
+
+
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "erf"])
+def test_a_value_that_is_computed_twice_has_the_same_bits(name) -> None:
+    f1 = getattr(T, name, getattr(T.nnet, name, None))
+    e = f1(rows)
+    f = jitgraph.function([rows], [e, e.sum(axis=1)])
+    assert "JG_REACH(" in f.c_source
+    alone = jitgraph.function([f32], f1(f32))
+    values = np.random.default_rng(7).normal(scale=3, size=(4, 530)).astype("float32")
+    values[0, [3, 20, 47, 99]] = [np.nan, np.inf, -np.inf, -0.0]
+    for columns in (*range(0, 140), 511, 512, 513, 527, 528, 529, 530):
+        given = np.ascontiguousarray(values[:, :columns])
+        found = f(given)[0]
+        want = alone(given.ravel()).reshape(given.shape)
+        np.testing.assert_array_equal(found.view(np.uint8), want.view(np.uint8))

@@ -183,7 +183,8 @@ class Emitter:
         v, (begin, end) = s.var, bounds
         if s.abreast and any(map(is_dear, part)):
             count, dtype = s.abreast
-            self.line(depth, f"JG_ABREAST({count}, {_C[dtype]}, {v}, {begin}, {end}, {{")
+            macro = "JG_REACH" if s.reach else "JG_ABREAST"
+            self.line(depth, f"{macro}({count}, {_C[dtype]}, {v}, {begin}, {end}, {{")
             return "});"
         self.line(depth, f"for (int64_t {v} = {begin}; {v} < {end}; {v}++) {{")
         return "}"

@@ -254,13 +254,15 @@ class Ahead:
 class For:
     """`for var in range(begin, end)`; begin is 0 unless the loop is a part of a split one.
 
-    `abreast`: how many vectors are computed at a time, and of which dtype.
+    `abreast`: how many vectors are computed at a time, and of which dtype; `reach`: whether the
+    last one may compute elements again that are done (JG_REACH).
     """
 
     var: str
     extent: Poly
     body: tuple[Any, ...]
     abreast: tuple[int, str] | None = None
+    reach: bool = False
     ahead: Ahead | None = None
 
 
@@ -277,6 +279,7 @@ class Blocks:
     folds: tuple[Accumulate, ...]
     fills: tuple[tuple[Buffer, Poly], ...] = ()  # what is made for each block, and from where on
     abreast: tuple[int, str] | None = None
+    reach: bool = False
     in_lanes: bool = False  # whether the only fold, a sum, is kept in registers (JG_SUM_LANES)
 
 

@@ -49,7 +49,8 @@ class ScalarFunction:
     doc: str = ""
     fast: Template | None = None  # of accuracy 'fast', where it is another: calls FAST_HEADER
     # How many vectors of float64 and float32 a loop computes abreast, the fastest as measured: more
-    # keep the units of the processor busy, until there are not registers enough.
+    # keep the units of the processor busy, until there are not registers enough. 0: it is not
+    # vectorised.
     vectors: tuple[int, int] = (4, 4)
 
     @property
@@ -72,7 +73,7 @@ class ScalarFunction:
         return self.header not in (None, "jg_arith.h", "jg_round.h")
 
     def abreast(self, dtype: str) -> int:
-        """How many vectors of results a loop computes at a time; 0: it is not a vector function."""
+        """How many vectors of results a loop computes at a time; 0: it computes none."""
         if not self.is_vector_function or dtype not in dtypes.FLOATS:
             return 0
         return self.vectors[dtype == "float32"]

@@ -140,7 +140,7 @@ def _declare(name: str, arity: int, numpy: Any, header: str, grad: Any, **more: 
     more.setdefault("c", f"jg_{name}_{{t}}({operands})")
     more.setdefault("rule", rules.floating)
     more.setdefault("ulp", 4)
-    more.setdefault("vectors", (1, 1))  # not vectorised
+    more.setdefault("vectors", (0, 0))  # not vectorised
     return elementwise(name, arity=arity, numpy=numpy, header=header, grad=grad, **more)
 
 
