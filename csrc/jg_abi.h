@@ -11,6 +11,7 @@
 #define JG_ABI_H
 
 #include <stdint.h>
+#include <string.h>
 
 #define JG_EXPORT __attribute__((visibility("default")))
 /* A function that is small against what is done with its result: written out at each of its uses it
@@ -241,6 +242,24 @@ typedef int64_t jg_cut;
 #else
 typedef int32_t jg_cut;
 #endif
+
+/* 1 where `truth` is 1, else 0, by its bits, 2^62 - 2^52 and 2^30 - 2^23.  With a choice between two
+ * constants the compiler would compute on its own what follows, and what it makes of 1 / 0 cut to an
+ * integer is not what the processor does. */
+static inline double jg_one_if_f64(uint8_t truth)
+{
+    const uint64_t bits = ((uint64_t)truth << 62) - ((uint64_t)truth << 52);
+    double one;
+    memcpy(&one, &bits, sizeof one);
+    return one;
+}
+static inline float jg_one_if_f32(uint8_t truth)
+{
+    const uint32_t bits = ((uint32_t)truth << 30) - ((uint32_t)truth << 23);
+    float one;
+    memcpy(&one, &bits, sizeof one);
+    return one;
+}
 
 /* n rounded up to a multiple of 64: where the next scratch array begins. */
 static inline int64_t jg_round_up(int64_t n)

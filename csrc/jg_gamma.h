@@ -3,7 +3,7 @@
  * Positive arguments are shifted to a >= 12, where Stirling's series has reached full precision
  * (DLMF 5.11); sums, logarithms and products are pairs, so that neither the shift nor the large
  * exponent costs digits.  Negative ones use the reflection formulas (DLMF 5.5).  Scalar code with
- * branches: loops over these functions are not vectorised.
+ * branches: loops over these functions are not vectorised, but for those over psi.
  */
 #ifndef JG_GAMMA_H
 #define JG_GAMMA_H
@@ -198,39 +198,81 @@ JG_SCALAR double jg_gammaln_f64(double x) {
 /* <= 1 ULP; worst 0.500 at 0x1.2b43a2p-25, 2.0e5 points, x in [-50, 4e+36]. */
 JG_SCALAR float jg_gammaln_f32(float x) { return (float)jg_gammaln_f64((double)x); }
 
-/* psi(x) = log b - 1/(2b) - sum B_2k/(2k b^2k) - sum 1/(x + i), b = x + n; DLMF 5.11.2, 5.5.2. */
-/* <= 3 ULP or 2^-48 absolute; worst 2.232 at -0x1.00560f2d951a8p+1,
- * 2.0e5 points, x in [-20, 1.7e+308]. */
-JG_SCALAR double jg_psi_f64(double x) {
-    if (x != x || x == -__builtin_inf()) return __builtin_nan("");
-    if (jg_magnitude_f64(x) < 0x1p-60) return -1.0 / x;
-    if (x < 0.0) {
-        if (x == jg_rint_f64(x)) return __builtin_nan("");
-        const jg_pair_f64 t = jg_sin_cos_pi(x);
-        return jg_psi_f64(1.0 - x) - 0x1.921fb54442d18p+1 * t.lo / t.hi;
-    }
-    if (x > 0x1p60) return jg_log_f64(x);
-    jg_pair_f64 b = jg_pair(x), sum = jg_pair(0.0);
-    while (b.hi < 12.0) {
-        sum = jg_pair_add(sum, jg_pair_div(jg_pair(-1.0), b));
-        b = jg_pair_add(b, jg_pair(1.0));
-    }
+/* The factors a, a + 1, ..., a + 11 of a shift by 12, two by two: (a + k) (a + 11 - k) = q + c_k with
+ * q = a (a + 11), c_k = k (11 - k).  `product` is that of all, and (2 a + 11) sum / product the sum of
+ * their reciprocals: one division, and no branch. */
+typedef struct { jg_pair_f64 product, sum; } jg_shift_t;
+
+JG_MATH jg_shift_t jg_shift_by(jg_shift_t s, jg_pair_f64 q, double c) {
+    const jg_pair_f64 t = jg_sum_f64(q.hi, c), f = jg_fast_sum_f64(t.hi, t.lo + q.lo);
+    return (jg_shift_t){jg_pair_mul(s.product, f),
+                        jg_pair_add(jg_pair_mul(s.sum, f), s.product)};
+}
+JG_MATH jg_shift_t jg_shift(double a) {
+    const jg_pair_f64 q = jg_pair_mul(jg_pair(a), jg_sum_f64(a, 11.0));
+    jg_shift_t s = {q, {1.0, 0.0}};
+    s = jg_shift_by(s, q, 10.0);
+    s = jg_shift_by(s, q, 18.0);
+    s = jg_shift_by(s, q, 24.0);
+    s = jg_shift_by(s, q, 28.0);
+    return jg_shift_by(s, q, 30.0);
+}
+
+/* pi cot(pi x) as a pair. */
+JG_MATH jg_pair_f64 jg_pi_cot_pi(double x) {
+    const jg_pair_f64 pi = {0x1.921fb54442d18p+1, 0x1.1a62633145c07p-53};
+    const double t = x - jg_rint_f64(x), near = jg_magnitude_f64(t);
+    const uint64_t far = JG_MASK64(near > 0.25), sign = jg_to_bits_f64(t) & 0x8000000000000000u;
+    const jg_pair_f64 a = jg_pair_mul(jg_pair(jg_blend_f64(far, 0.5 - near, near)), pi);
+    const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
+    const jg_pair_f64 top = jg_fast_sum_f64(jg_blend_f64(far, s.hi, c.hi),
+                                            jg_blend_f64(far, s.lo, c.lo));
+    const jg_pair_f64 bottom = jg_fast_sum_f64(jg_blend_f64(far, c.hi, s.hi),
+                                               jg_blend_f64(far, c.lo, s.lo));
+    const jg_pair_f64 cot = jg_pair_mul(jg_pair_div(top, bottom), pi);
+    return (jg_pair_f64){jg_from_bits_f64(jg_to_bits_f64(cot.hi) ^ sign),
+                         jg_from_bits_f64(jg_to_bits_f64(cot.lo) ^ sign)};
+}
+
+/* psi(x) = log b - 1/(2b) - sum B_2k/(2k b^2k) - sum 1/(x + i), b = x + 12, or x if that is above; and
+ * psi(1 - x) - pi cot(pi x) below 0.  DLMF 5.11.2, 5.5.2, 5.5.4.  In pairs, for the sake of the zero
+ * at 1.4616, and without branches: loops over it are vectorised. */
+/* <= 1 ULP or 2^-48 absolute; worst 0.537 at -0x1.e111dfcf30ed1p+3,
+ * 2.0e6 points, x in [-20, 1.7e+308]. */
+JG_MATH double jg_psi_f64(double x) {
+    const double a = jg_blend_f64(JG_MASK64(x < 0.0), 1.0 - x, x);
+    const uint64_t low = JG_MASK64(a < 12.0);
+    const double shifted = jg_blend_f64(low, a, 1.0);
+    const jg_shift_t shift = jg_shift(shifted);
+    const jg_pair_f64 up = jg_sum_f64(a, 12.0);
+    const jg_pair_f64 b = {jg_blend_f64(low, up.hi, a), jg_blend_f64(low, up.lo, 0.0)};
+    const jg_pair_f64 count = jg_pair_mul(jg_sum_f64(shifted + shifted, 11.0), shift.sum);
+    const jg_pair_f64 s = jg_pair_div(count, shift.product);
+    jg_pair_f64 y = {jg_blend_f64(low, -s.hi, 0.0), jg_blend_f64(low, -s.lo, 0.0)};
     const double r = 1.0 / b.hi, z = r * r;
     double series = 3617.0 / 8160.0;
-    series = series * z - 1.0 / 12.0;
-    series = series * z + 691.0 / 32760.0;
-    series = series * z - 1.0 / 132.0;
-    series = series * z + 1.0 / 240.0;
-    series = series * z - 1.0 / 252.0;
-    series = series * z + 1.0 / 120.0;
-    series = (series * z - 1.0 / 12.0) * z;
-    sum = jg_pair_add(sum, jg_pair_div(jg_pair(-0.5), b));
-    sum = jg_pair_add(sum, jg_pair_log(b.hi));
-    sum = jg_pair_add(sum, jg_pair(series + b.lo * r));
-    return sum.hi + sum.lo;
+    series = JG_FMA(series, z, -1.0 / 12.0);
+    series = JG_FMA(series, z, 691.0 / 32760.0);
+    series = JG_FMA(series, z, -1.0 / 132.0);
+    series = JG_FMA(series, z, 1.0 / 240.0);
+    series = JG_FMA(series, z, -1.0 / 252.0);
+    series = JG_FMA(series, z, 1.0 / 120.0);
+    series = JG_FMA(series, z, -1.0 / 12.0) * z;
+    /* -1/(2 b), and where y cancels what its rounding and the second half of b leave */
+    const double half = -0.5 * r;
+    const double rest = JG_FMA(half, jg_residual_f64(1.0, r, b.hi), -half * b.lo * r);
+    y = jg_pair_add(y, (jg_pair_f64){half, jg_blend_f64(low, rest, 0.0)});
+    y = jg_pair_add(y, jg_pair_log(b.hi));
+    y = jg_pair_add(y, jg_pair(JG_FMA(b.lo, r, series)));
+    const jg_pair_f64 mirrored = jg_pair_add(y, jg_pair_negate(jg_pi_cot_pi(x)));
+    double value = jg_blend_f64(JG_MASK64(x < 0.0), mirrored.hi + mirrored.lo, y.hi + y.lo);
+    value = jg_blend_f64(JG_MASK64(jg_magnitude_f64(x) < 0x1p-60), -1.0 / x, value);
+    value = jg_blend_f64(JG_MASK64(x == __builtin_inf()), x, value);
+    const uint64_t pole = JG_MASK64(x < 0.0) & JG_MASK64(x == jg_rint_f64(x));
+    return jg_blend_f64(pole | JG_MASK64(x != x), __builtin_nan(""), value);
 }
 /* <= 1 ULP; worst 0.500 at 0x1.d4ee28p-11, 2.0e5 points, x in [-20, 3e+38]. */
-JG_SCALAR float jg_psi_f32(float x) { return (float)jg_psi_f64((double)x); }
+JG_MATH float jg_psi_f32(float x) { return (float)jg_psi_f64((double)x); }
 
 /* psi'(x) = 1/b + 1/(2b^2) + sum B_2k/b^(2k+1) + sum 1/(x + i)^2; every term is positive. */
 /* <= 3 ULP; worst 1.515 at 0x1.4f899dedad967p+2, 1.0e4 points, x in [-20, 1e+15]. */

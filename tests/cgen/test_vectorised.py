@@ -87,8 +87,8 @@ def test_gradients_of_powers(dtype: str, tmp_path: Path) -> None:
     assert vectorised([x], jitgraph.grad(loss, x), tmp_path)
 
 
-def test_numbers_of_comparisons_are_chosen_not_converted() -> None:
-    """Which gcc does vectorise, by way of bytes: seventeen times slower."""
+def test_numbers_of_comparisons_are_not_converted() -> None:
+    """Which gcc does vectorise, by way of bytes: fifteen times slower."""
     x = T.fvector("x")
-    assert "? 1.0f : 0.0f" in jitgraph.function([x], (x > 0) * x).c_source
-    assert "? 1.0 : 0.0" in jitgraph.function([x], T.cast(x > 0, "float64")).c_source
+    assert "jg_one_if_f32(" in jitgraph.function([x], (x > 0) * x).c_source
+    assert "jg_one_if_f64(" in jitgraph.function([x], T.cast(x > 0, "float64")).c_source

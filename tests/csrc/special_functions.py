@@ -243,11 +243,10 @@ declare(
             (-20.0, 0.0),
         ),
     },
-    ulp=3.0,
+    ulp=1.0,
     ulp_f32=1.0,
     absolute=2.0**-48,
     cost=15,
-    **SCALAR,
     specials=((0.0, -INF), (-0.0, INF), (INF, INF), (-INF, NAN), (NAN, NAN), (-1.0, NAN)),
 )
 declare(

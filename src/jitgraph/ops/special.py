@@ -197,6 +197,8 @@ psi: Elementwise = _declare(
     GAMMA,
     lambda g, x, y: g * tri_gamma(x),
     domain=POSITIVE,
+    ulp=1,
+    vectors=(2, 2),
     doc="The derivative of gammaln (digamma); nan at the negative integers.",
 )
 tri_gamma: Elementwise = _declare(
