@@ -381,8 +381,8 @@ _TOOLCHAIN = [
         "streaming_threshold",
         _int(0),
         2**26,
-        "Bytes of results from which a loop over all elements writes past the caches. Results that "
-        "are larger than the caches would not be found there again.",
+        "Bytes of results from which a loop over all elements, or the last pass over the rows of a "
+        "softmax, writes past the caches. Results that are larger than the caches would not be found there again.",
     ),
     _unused("cxx", _STR, "", "Path of the C++ compiler (see cc).", read_only=True),
     _unused("gcc.cxxflags", _STR, "", "Flags of the C++ compiler (see cflags)."),
