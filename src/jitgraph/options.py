@@ -382,7 +382,8 @@ _TOOLCHAIN = [
         _int(0),
         2**26,
         "Bytes of results from which a loop over all elements, or the last pass over the rows of a "
-        "softmax, writes past the caches. Results that are larger than the caches would not be found there again.",
+        "softmax, writes past the caches. Results that are larger than the caches would not be "
+        "found there again.",
     ),
     _unused("cxx", _STR, "", "Path of the C++ compiler (see cc).", read_only=True),
     _unused("gcc.cxxflags", _STR, "", "Flags of the C++ compiler (see cflags)."),
