@@ -165,7 +165,6 @@ declare(
     ulp=2.5,
     ulp_f32=1.0,
     cost=15,
-    **SCALAR,
     specials=(
         (0.0, INF),
         (-0.0, -INF),

@@ -179,6 +179,8 @@ gamma = _declare(
     GAMMA,
     lambda g, x, y: g * y * psi(x),
     domain=POSITIVE,
+    ulp=2.5,
+    vectors=(2, 2),
     doc="The gamma function; nan at the negative integers.",
 )
 gammaln = _declare(
