@@ -32,6 +32,9 @@ JG_MATH jg_pair_f64 jg_pair_div(jg_pair_f64 a, jg_pair_f64 b) {
 }
 JG_MATH jg_pair_f64 jg_pair(double x) { return (jg_pair_f64){x, 0.0}; }
 JG_MATH jg_pair_f64 jg_pair_negate(jg_pair_f64 a) { return (jg_pair_f64){-a.hi, -a.lo}; }
+JG_MATH jg_pair_f64 jg_pair_blend(uint64_t mask, jg_pair_f64 yes, jg_pair_f64 no) {
+    return (jg_pair_f64){jg_blend_f64(mask, yes.hi, no.hi), jg_blend_f64(mask, yes.lo, no.lo)};
+}
 
 /* exp(a) of a pair, with its over- and underflow. */
 JG_MATH double jg_pair_exp(jg_pair_f64 a) {
@@ -65,7 +68,8 @@ JG_MATH jg_pair_f64 jg_pair_sin_pi(double x) {
     const jg_pair_f64 a = jg_pair_mul(jg_pair(jg_blend_f64(far, 0.5 - t, t)),
                                       (jg_pair_f64){0x1.921fb54442d18p+1, 0x1.1a62633145c07p-53});
     const jg_pair_f64 c = jg_cos_kernel_f64(a.hi, a.lo), s = jg_sin_kernel_f64(a.hi, a.lo);
-    return jg_fast_sum_f64(jg_blend_f64(far, c.hi, s.hi), jg_blend_f64(far, c.lo, s.lo));
+    const jg_pair_f64 y = jg_pair_blend(far, c, s);
+    return jg_fast_sum_f64(y.hi, y.lo);
 }
 /* pi / |sin(pi x)| as a pair. */
 JG_MATH jg_pair_f64 jg_pair_pi_over_sin(double x) {
@@ -102,11 +106,9 @@ typedef struct { jg_pair_f64 e, shift; } jg_gamma_parts_t;
  * 5.11.1. */
 JG_MATH jg_gamma_parts_t jg_gamma_parts(double a) {
     const uint64_t low = JG_MASK64(a < 12.0);
-    const jg_pair_f64 up = jg_sum_f64(a, 12.0);
     const jg_pair_f64 product = jg_shift(jg_blend_f64(low, a, 1.0)).product;
-    const jg_pair_f64 b = {jg_blend_f64(low, up.hi, a), jg_blend_f64(low, up.lo, 0.0)};
-    const jg_pair_f64 shift = {jg_blend_f64(low, product.hi, 1.0),
-                               jg_blend_f64(low, product.lo, 0.0)};
+    const jg_pair_f64 b = jg_pair_blend(low, jg_sum_f64(a, 12.0), jg_pair(a));
+    const jg_pair_f64 shift = jg_pair_blend(low, product, jg_pair(1.0));
     const jg_pair_f64 log_b = jg_pair_log(b.hi);
     const double r = 1.0 / b.hi, z = r * r;
     double series = -3617.0 / 122400.0;
@@ -149,7 +151,7 @@ JG_SCALAR double jg_exp_over_gamma(jg_pair_f64 s, double y) {
 
 /* <= 2.5 ULP; worst 2.265 at 0x1.0c4451aa3ac1fp+2, 4.0e5 points, x in [-182, 171.6]. */
 JG_MATH double jg_gamma_f64(double x) {
-    const double inf = __builtin_inf(), size = jg_magnitude_f64(x), zero = 0.0;
+    const double inf = __builtin_inf(), size = jg_magnitude_f64(x);
     const uint64_t left = JG_MASK64(x < 0.0), tiny = JG_MASK64(size < 0x1p-60);
     const uint64_t whole = JG_MASK64(x == jg_rint_f64(x));
     const double a = jg_blend_f64(JG_MASK64(size < 200.0) & ~tiny, size, 200.0);
@@ -162,11 +164,10 @@ JG_MATH double jg_gamma_f64(double x) {
     const jg_pair_f64 log_ratio =
         jg_pair_add(jg_pair_log(ratio.hi), jg_pair(ratio.lo / ratio.hi));
     const jg_pair_f64 e = jg_pair_add(log_ratio, jg_pair_negate(g.e));
-    const double power = jg_pair_exp((jg_pair_f64){jg_blend_f64(left, e.hi, g.e.hi),
-                                                   jg_blend_f64(left, e.lo, g.e.lo)});
+    const double power = jg_pair_exp(jg_pair_blend(left, e, g.e));
     const double floor = jg_floor_f64(size), half = 0.5 * floor;
     const uint64_t sign = JG_MASK64(half == jg_floor_f64(half)) & 0x8000000000000000u;
-    const double far = jg_blend_f64(left, zero, inf);
+    const double far = jg_blend_f64(left, 0.0, inf);
     double y = jg_blend_f64(left, power, power / g.shift.hi);
     y = jg_blend_f64(JG_MASK64(size < 190.0), y, far);
     y = jg_from_bits_f64(jg_to_bits_f64(y) ^ (sign & left));
@@ -230,11 +231,9 @@ JG_MATH jg_pair_f64 jg_pi_cot_pi(double x) {
     const uint64_t far = JG_MASK64(near > 0.25), sign = jg_to_bits_f64(t) & 0x8000000000000000u;
     const jg_pair_f64 a = jg_pair_mul(jg_pair(jg_blend_f64(far, 0.5 - near, near)), pi);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
-    const jg_pair_f64 top = jg_fast_sum_f64(jg_blend_f64(far, s.hi, c.hi),
-                                            jg_blend_f64(far, s.lo, c.lo));
-    const jg_pair_f64 bottom = jg_fast_sum_f64(jg_blend_f64(far, c.hi, s.hi),
-                                               jg_blend_f64(far, c.lo, s.lo));
-    const jg_pair_f64 cot = jg_pair_mul(jg_pair_div(top, bottom), pi);
+    const jg_pair_f64 sine = jg_fast_sum_f64(s.hi, s.lo), cosine = jg_fast_sum_f64(c.hi, c.lo);
+    const jg_pair_f64 cot = jg_pair_mul(
+        jg_pair_div(jg_pair_blend(far, sine, cosine), jg_pair_blend(far, cosine, sine)), pi);
     return (jg_pair_f64){jg_from_bits_f64(jg_to_bits_f64(cot.hi) ^ sign),
                          jg_from_bits_f64(jg_to_bits_f64(cot.lo) ^ sign)};
 }
@@ -249,11 +248,10 @@ JG_MATH double jg_psi_f64(double x) {
     const uint64_t low = JG_MASK64(a < 12.0);
     const double shifted = jg_blend_f64(low, a, 1.0);
     const jg_shift_t shift = jg_shift(shifted);
-    const jg_pair_f64 up = jg_sum_f64(a, 12.0);
-    const jg_pair_f64 b = {jg_blend_f64(low, up.hi, a), jg_blend_f64(low, up.lo, 0.0)};
+    const jg_pair_f64 b = jg_pair_blend(low, jg_sum_f64(a, 12.0), jg_pair(a));
     const jg_pair_f64 count = jg_pair_mul(jg_sum_f64(shifted + shifted, 11.0), shift.sum);
     const jg_pair_f64 s = jg_pair_div(count, shift.product);
-    jg_pair_f64 y = {jg_blend_f64(low, -s.hi, 0.0), jg_blend_f64(low, -s.lo, 0.0)};
+    jg_pair_f64 y = jg_pair_blend(low, jg_pair_negate(s), jg_pair(0.0));
     const double r = 1.0 / b.hi, z = r * r;
     double series = 3617.0 / 8160.0;
     series = JG_FMA(series, z, -1.0 / 12.0);

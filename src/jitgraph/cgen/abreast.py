@@ -64,7 +64,7 @@ def _may_repeat(body: Sequence[Any]) -> bool:
 
 
 def _worth(body: Sequence[Any], least: int) -> tuple[int, str] | None:
-    """How many vectors abreast a loop is worth, and of which dtype; None if it is not `least`."""
+    """How many vectors abreast a loop is worth, and of which dtype; None if fewer than `least`."""
     if not all(isinstance(s, (Let, Store, AccumulateAt, Comment, Cut)) for s in body):
         return None
     calls = [s.value for s in body if isinstance(s, Let) and isinstance(s.value, Call)]

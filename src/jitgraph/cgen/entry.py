@@ -47,7 +47,7 @@ from jitgraph.cgen.ranges import (
     work,
 )
 from jitgraph.cgen.segment import Segment
-from jitgraph.cgen.stages import behind_condition, follow, follows
+from jitgraph.cgen.stages import ahead_of, behind_condition, follow, follows
 from jitgraph.graph import Variable
 from jitgraph.ops.shape import ShapeI
 
@@ -177,7 +177,7 @@ class EntryEmitter:
     def _staged(self, number: int) -> Kernel:
         """A kernel, of which the last pass over each row may be made past the caches."""
         kernel = self.segment.kernels[number]
-        others = self._used_elsewhere(kernel)
+        others = self._used_elsewhere(kernel) if ahead_of(kernel) else None
         if others is not None:
             kernel = self.segment.kernels[number] = follow(kernel, others)
             if follows(kernel):

@@ -70,11 +70,16 @@ def follow(kernel: Kernel, used_elsewhere: Iterable[Buffer]) -> Kernel:
     return replace(kernel, body=body, lengths=lengths, types=types)
 
 
-def follows(kernel: Kernel) -> Ahead | None:
-    """What `follow` has marked."""
+def ahead_of(kernel: Kernel) -> Ahead | None:
+    """How the rows of a kernel are computed in stages."""
     loop = top_loop(kernel)
-    ahead = loop.ahead if isinstance(loop, For) else None
-    return ahead if ahead is not None and ahead.last is not None else None
+    return loop.ahead if isinstance(loop, For) else None
+
+
+def follows(kernel: Kernel) -> bool:
+    """Whether `follow` has marked it."""
+    ahead = ahead_of(kernel)
+    return ahead is not None and ahead.last is not None
 
 
 def behind_condition(kernel: Kernel) -> str:
