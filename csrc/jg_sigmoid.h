@@ -7,18 +7,17 @@
 
 /* 1 / (1 + exp(-x)).  With exp(-x) = m / s, s = 2^k, m = exp(r), it is s / (1 + s + m - 1).  The
  * sum of 1, s and r is kept exactly, as d and what its two roundings leave, and the rest of m is
- * small: q is 1 over their rounded sum, which is corrected once.  The numerator is 2^60 s
- * (f32: 2^30), which is never subnormal: the last product alone may round so.  k ends at 53
- * (f32: 24), the last s from which 1 can be told; m counts to a few bits there. */
-/* <= 1 ULP; worst 0.846 at -0x1.625fe7f6105bep+9, 2.0e7 points, x in [-745.2, 40]. */
+ * small: q is 1 over their rounded sum, which is corrected once.  The numerator is big = 2^60 s
+ * (f32: 2^30), which is never subnormal: the last product alone may round so.  Where s > 2^53
+ * (f32: 2^24), 1 is lost, and the result is 1, at most 0.71 units off. */
+/* <= 1 ULP; worst 0.852 at -0x1.625fec0381a13p+9, 2.0e7 points, x in [-745.2, 40]. */
 JG_MATH double jg_sigmoid_f64(double x) {
-    const double y = jg_clamp_f64(x, -746.0, 37.6);
-    const double nearest = JG_FMA(y, 0x1.71547652b82fep+0, JG_LIFT_F64);
-    const double t = jg_ordered_f64(nearest, JG_LIFT_F64 + 53.0).lo;
+    const double y = jg_clamp_f64(x, -746.0, 38.0);
+    const double t = JG_FMA(y, 0x1.71547652b82fep+0, JG_LIFT_F64);
     const double k = t - JG_LIFT_F64, big = jg_exponent_f64(t);
     const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, JG_FMA(k, 0x1.62e42feep-1, -y));
-    const double s = big * JG_LOWER_F64, above = 1.0 + s, d = above + r, z = r * r;
-    const double lost = (r - (d - above)) + (s - (above - 1.0));
+    const double above = JG_FMA(big, JG_LOWER_F64, 1.0), d = above + r, z = r * r;
+    const double lost = (r - (d - above)) + JG_FMA(big, JG_LOWER_F64, 1.0 - above);
     const double lo = JG_FMA(jg_exp_q_f64(r, z), z, lost);
     const double q = 1.0 / (d + lo), part = q * big;
     const double residual = JG_FMA(-q, lo, jg_residual_f64(1.0, q, d));
@@ -27,13 +26,12 @@ JG_MATH double jg_sigmoid_f64(double x) {
 }
 /* <= 1 ULP; worst 0.804 at -0x1.5ecf28p+6, every float32. */
 JG_MATH float jg_sigmoid_f32(float x) {
-    const float y = jg_clamp_f32(x, -104.0f, 17.5f);
-    const float nearest = JG_FMAF(y, 0x1.715476p+0f, JG_LIFT_F32);
-    const float t = jg_ordered_f32(nearest, JG_LIFT_F32 + 24.0f).lo;
+    const float y = jg_clamp_f32(x, -104.0f, 18.0f);
+    const float t = JG_FMAF(y, 0x1.715476p+0f, JG_LIFT_F32);
     const float k = t - JG_LIFT_F32, big = jg_exponent_f32(t);
     const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
-    const float s = big * JG_LOWER_F32, above = 1.0f + s, d = above + r, z = r * r;
-    const float lost = (r - (d - above)) + (s - (above - 1.0f));
+    const float above = JG_FMAF(big, JG_LOWER_F32, 1.0f), d = above + r, z = r * r;
+    const float lost = (r - (d - above)) + JG_FMAF(big, JG_LOWER_F32, 1.0f - above);
     const float lo = JG_FMAF(jg_exp_q_f32(r, z), z, lost);
     const float q = 1.0f / (d + lo), part = q * big;
     const float residual = JG_FMAF(-q, lo, jg_residual_f32(1.0f, q, d));

@@ -99,9 +99,10 @@ def test_subnormals_pass_unchanged(loops: Loops, name: str) -> None:
 
 
 def test_sigmoid_saturates_where_the_format_does(loops: Loops) -> None:
-    x = np.array([37.4, 37.5, -745.0, -745.2, -800.0])
+    """At 0 to the last subnormal number; at 1 less than a unit in the last place too early."""
+    x = np.array([37.08, 37.09, -745.0, -745.2, -800.0])
     assert loops.call("sigmoid", "f64", x).tolist() == [1 - 2.0**-53, 1.0, 5e-324, 0.0, 0.0]
-    y = np.array([17.3, 17.4, -103.0, -104.1], np.float32)
+    y = np.array([16.98, 16.99, -103.0, -104.1], np.float32)
     want = [1 - 2.0**-24, 1.0, 2.0**-149, 0.0]
     assert loops.call("sigmoid", "f32", y).tolist() == want
 

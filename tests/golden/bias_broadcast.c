@@ -11,7 +11,7 @@ static void k0_sigmoid(int64_t begin, int64_t end, int64_t n0, const double *res
                        const double *restrict a0, double *restrict z0)
 {
     for (int64_t i = begin; i < end; i++) {
-        JG_ABREAST(2, double, j, 0, n0, {
+        JG_ABREAST(4, double, j, 0, n0, {
             const double t2 = a1[i*n0 + j] + a0[j];
             z0[i*n0 + j] = jg_sigmoid_f64(t2);
         });

@@ -1,5 +1,6 @@
 #define JG_POOL_IMPLEMENTATION
 #include "jg_abi.h"
+#include "jg_abreast.h"
 #include "jg_exp.h"
 #include "jg_log.h"
 #include "jg_pool.h"
@@ -32,11 +33,11 @@ static void k0_max_sum_add(int64_t begin, int64_t end, int64_t n1, const double 
         for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             double sum8_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
+            JG_ABREAST(4, double, j, j0, j1, {
                 const double t6 = a0[i*n1 + j] - t5;
                 const double t7 = jg_exp_f64(t6);
                 sum8_part[j - j0] = t7;
-            }
+            });
             if (i + 1 < end) {
                 const double max1_next_block = jg_block_max_f64(a0 + (i*n1 + j0 + n1), j1 - j0);
                 max1_next = JG_LARGER(max1_next, max1_next_block);

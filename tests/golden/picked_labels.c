@@ -30,11 +30,11 @@ static void k1_max_sum(int64_t begin, int64_t end, int64_t n2, const double *res
         for (int64_t j0 = 0; j0 < n2; j0 += JG_BLOCK) {
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n2);
             double sum6_part[JG_BLOCK];
-            for (int64_t j = j0; j < j1; j++) {
+            JG_ABREAST(4, double, j, j0, j1, {
                 const double t4 = a0[i*n2 + j] - t3;
                 const double t5 = jg_exp_f64(t4);
                 sum6_part[j - j0] = t5;
-            }
+            });
             if (i + 1 < end) {
                 const double max1_next_block = jg_block_max_f64(a0 + (i*n2 + j0 + n2), j1 - j0);
                 max1_next = JG_LARGER(max1_next, max1_next_block);
@@ -71,7 +71,7 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum8_part[JG_BLOCK];
-            JG_ABREAST(2, double, i, i0, i1, {
+            JG_ABREAST(4, double, i, i0, i1, {
                 const int64_t t1 = (int64_t)a1[i];
                 const double t4 = a0[i*n2 + t1] - s0[i];
                 const double t6 = jg_log_f64(s1[i]);

@@ -68,8 +68,9 @@ def _worth(body: Sequence[Any], least: int) -> tuple[int, str] | None:
     if not all(isinstance(s, (Let, Store, AccumulateAt, Comment, Cut)) for s in body):
         return None
     calls = [s.value for s in body if isinstance(s, Let) and isinstance(s.value, Call)]
+    stores = any(isinstance(s, (Store, AccumulateAt)) for s in body)
     dear = [c for c in calls if c.function.abreast(c.dtype)]
-    gains = [v for c in dear if (v := c.function.abreast(c.dtype)) >= least]
+    gains = [v for c in dear if (v := c.function.abreast(c.dtype, stores)) >= least]
     if not gains:
         return None
     vectors = min(gains) // len(dear)

@@ -49,15 +49,14 @@ def _unary(
 POSITIVE = ((0.3, 3.0),)
 UNIT = ((-0.9, 0.9),)
 
-# Short enough for a processor to look ahead: several vectors abreast gain nothing out of cache.
-exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1, fast=True, vectors=(1, 1))
+exp = _unary("exp", np.exp, "jg_exp.h", lambda g, x, y: g * y, ulp=1, fast=True, short=True)
 exp2 = _unary(
     "exp2",
     np.exp2,
     "jg_exp.h",
     lambda g, x, y: g * y * number_like(LN2, y),
     fast=True,
-    vectors=(1, 1),
+    short=True,
 )
 expm1 = _unary("expm1", np.expm1, "jg_exp.h", lambda g, x, y: g * exp(x), ulp=1, fast=True)
 log = _unary(
@@ -68,7 +67,6 @@ log = _unary(
     ulp=1,
     domain=POSITIVE,
     fast=True,
-    vectors=(2, 4),
 )
 log2 = _unary(
     "log2",
@@ -131,7 +129,7 @@ arccos = _unary(
     lambda g, x, y: -g / sqrt(1 - sqr(x)),
     c="jg_acos_{t}({0})",
     domain=UNIT,
-    vectors=(4, 1),
+    vectors=(1, 1),
 )
 arctan = _unary(
     "arctan",
@@ -139,7 +137,7 @@ arctan = _unary(
     "jg_trig.h",
     lambda g, x, y: g / (1 + sqr(x)),
     c="jg_atan_{t}({0})",
-    vectors=(2, 1),
+    vectors=(2, 2),
 )
 arctan2 = elementwise(
     "arctan2",
@@ -255,12 +253,11 @@ erf = _unary(
     lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
     fast=True,
-    vectors=(2, 4),
 )
 erfc = _unary(
     "erfc",
     _vectorised(math.erfc),
     "jg_erf.h",
     lambda g, x, y: -g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
-    vectors=(1, 1),
+    vectors=(4, 2),
 )

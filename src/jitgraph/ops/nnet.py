@@ -38,8 +38,7 @@ sigmoid = elementwise(
     header=SIGMOID,
     grad=lambda g, x, y: g * y * (1 - y),
     ulp=1,
-    doc="1 / (1 + exp(-x)): exactly 1 and 0 only where the dtype itself rounds to that.",
-    vectors=(2, 2),
+    doc="1 / (1 + exp(-x)): exactly 1 and 0 only within one unit in the last place of that.",
 )
 
 # The pieces of ultra_fast_sigmoid, in h = |x| / 2 (Theano's constants).

@@ -52,6 +52,8 @@ class ScalarFunction:
     # keep the units of the processor busy, until there are not registers enough. 0: it is not
     # vectorised.
     vectors: tuple[int, int] = (4, 4)
+    # So short that a loop which stores its results waits for that: one vector at a time will do.
+    short: bool = False
 
     @property
     def printed(self) -> str:
@@ -72,11 +74,11 @@ class ScalarFunction:
         """Whether it takes tens of operations, from a header of csrc."""
         return self.header not in (None, "jg_arith.h", "jg_round.h")
 
-    def abreast(self, dtype: str) -> int:
+    def abreast(self, dtype: str, stores: bool = True) -> int:
         """How many vectors of results a loop computes at a time; 0: it computes none."""
         if not self.is_vector_function or dtype not in dtypes.FLOATS:
             return 0
-        return self.vectors[dtype == "float32"]
+        return 1 if self.short and stores else self.vectors[dtype == "float32"]
 
     def interval(self, operand: int) -> Interval:
         return self.domain[min(operand, len(self.domain) - 1)]

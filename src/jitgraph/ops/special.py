@@ -180,7 +180,7 @@ gamma = _declare(
     lambda g, x, y: g * y * psi(x),
     domain=POSITIVE,
     ulp=2.5,
-    vectors=(2, 2),
+    vectors=(4, 2),
     doc="The gamma function; nan at the negative integers.",
 )
 gammaln = _declare(
@@ -200,7 +200,7 @@ psi: Elementwise = _declare(
     lambda g, x, y: g * tri_gamma(x),
     domain=POSITIVE,
     ulp=1,
-    vectors=(2, 2),
+    vectors=(4, 2),
     doc="The derivative of gammaln (digamma); nan at the negative integers.",
 )
 tri_gamma: Elementwise = _declare(
