@@ -6,38 +6,40 @@
 #include "jg_log.h"
 
 /* tanh(|x|) = (s - m) / (s + m), exp(2|x|) = s / m, s = 2^k, m = exp(r): one division, corrected
- * once.  s - 1 and s + 1 are exact because k ends at 52 (f32: 23), where m counts to a few bits
- * only and the polynomial may leave its range; s - 1 - r and s + 1 + r are kept exactly, and the
- * rest of m is small.  Near zero k = 0, and r = -2|x| is exact. */
-/* <= 1 ULP; worst 0.825 at -0x1.00d08b61f2544p-3, 2.0e7 points, x in [-23, 23]. */
+ * once.  s + 1 is exact because k ends at 52 (f32: 23), where m counts to a few bits only and the
+ * polynomial may leave its range.  s + m is d + d_lo, and s - m is n - d_lo, where n = 2 s - d is
+ * exact: m > 0, so d >= s, and both have the grid of s.  For tiny x that would be all in d_lo. */
+/* <= 1 ULP; worst 0.771 at -0x1.6c1b5913a49d0p-3, 2.0e7 points, x in [-23, 23]. */
 JG_MATH double jg_tanh_f64(double x) {
-    const double a = jg_magnitude_f64(x), y = a > 19.2 ? 38.4 : a + a;
+    const double a = jg_magnitude_f64(x), y = 2.0 * jg_ordered_f64(a, 19.2).lo;
     const double nearest = JG_FMA(y, 0x1.71547652b82fep+0, JG_BIAS_F64);
     const double t = jg_ordered_f64(nearest, JG_BIAS_F64 + 52.0).lo;
     const double k = t - JG_BIAS_F64, s = jg_exponent_f64(t);
     const double first = JG_FMA(k, 0x1.62e42feep-1, -y);
     const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, first);
     const double r_lo = JG_FMA(k, 0x1.a39ef35793c76p-33, first - r);
-    const double below = s - 1.0, above = s + 1.0, n = below - r, d = above + r;
-    const double rest = jg_exp_rest_f64(r, r_lo);
-    const double n_lo = ((below - n) - r) - rest, d_lo = (r - (d - above)) + rest;
-    const double inverse = 1.0 / (d + d_lo), q = (n + n_lo) * inverse;
-    const double residual = jg_residual_f64(n, q, d) + JG_FMA(-q, d_lo, n_lo);
-    return jg_with_sign_f64(JG_FMA(residual, inverse, q), x);
+    const double above = s + 1.0, sum = above + r;
+    const double rest = jg_exp_rest_f64(r, r_lo + (r - (sum - above)));
+    const double d = sum + rest, d_lo = rest - (d - sum), n = JG_FMA(2.0, s, -d);
+    const double inverse = 1.0 / d, q = (n - d_lo) * inverse;
+    const double residual = jg_residual_f64(n, q, d) - JG_FMA(q, d_lo, d_lo);
+    const double value = jg_with_sign_f64(JG_FMA(residual, inverse, q), x);
+    return a >= 0x1p-27 ? value : x;
 }
-/* <= 1 ULP; worst 0.896 at 0x1.0080e6p-3, every float32. */
+/* <= 1 ULP; worst 0.721 at 0x1.01193ep-3, every float32. */
 JG_MATH float jg_tanh_f32(float x) {
-    const float a = jg_magnitude_f32(x), y = a > 9.2f ? 18.4f : a + a;
+    const float a = jg_magnitude_f32(x), y = 2.0f * jg_ordered_f32(a, 9.2f).lo;
     const float nearest = JG_FMAF(y, 0x1.715476p+0f, JG_BIAS_F32);
     const float t = jg_ordered_f32(nearest, JG_BIAS_F32 + 23.0f).lo;
     const float k = t - JG_BIAS_F32, s = jg_exponent_f32(t);
     const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
-    const float below = s - 1.0f, above = s + 1.0f, n = below - r, d = above + r;
-    const float rest = jg_exp_rest_f32(r, 0.0f);
-    const float n_lo = ((below - n) - r) - rest, d_lo = (r - (d - above)) + rest;
-    const float inverse = 1.0f / (d + d_lo), q = (n + n_lo) * inverse;
-    const float residual = jg_residual_f32(n, q, d) + JG_FMAF(-q, d_lo, n_lo);
-    return jg_with_sign_f32(JG_FMAF(residual, inverse, q), x);
+    const float above = s + 1.0f, sum = above + r;
+    const float rest = jg_exp_rest_f32(r, r - (sum - above));
+    const float d = sum + rest, d_lo = rest - (d - sum), n = JG_FMAF(2.0f, s, -d);
+    const float inverse = 1.0f / d, q = (n - d_lo) * inverse;
+    const float residual = jg_residual_f32(n, q, d) - JG_FMAF(q, d_lo, d_lo);
+    const float value = jg_with_sign_f32(JG_FMAF(residual, inverse, q), x);
+    return a >= 0x1p-12f ? value : x;
 }
 
 /* sinh(x) = 2 (q + q / (4 q + 1)), q = (exp(|x|) - 1)/4: a quarter, because the sum overflows

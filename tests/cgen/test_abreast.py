@@ -25,7 +25,8 @@ def marks(expression) -> list[tuple[str, ...]]:
     ("expression", "expected"),
     [
         (T.nnet.sigmoid(x), [("4", "double")]),
-        (T.tanh(x) * v, [("2", "double")]),  # it needs too many registers for four
+        (T.tanh(x) * v, [("4", "double")]),
+        (T.log2(x), [("2", "double")]),  # four gain nothing
         (T.tanh(f32), [("4", "float")]),
         (T.erf(f32), [("4", "float")]),
         (T.sinh(f32), [("2", "float")]),  # computed in float64

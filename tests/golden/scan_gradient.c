@@ -14,7 +14,7 @@
 static void k0s1_tanh(int64_t begin, int64_t end, const double *restrict s10,
                       const double *restrict a3, double *restrict z2)
 {
-    JG_ABREAST(2, double, i, begin, end, {
+    JG_ABREAST(4, double, i, begin, end, {
         const double t2 = s10[i] + a3[i];
         const double t3 = t2 / 9.0;
         z2[i] = jg_tanh_f64(t3);

@@ -12,7 +12,7 @@
 JG_INLINED void k0_tanh_mul(int64_t begin, int64_t end, const double *restrict a0,
                             double *restrict z0, double *restrict z1)
 {
-    JG_ABREAST(2, double, i, begin, end, {
+    JG_ABREAST(4, double, i, begin, end, {
         const double t1 = jg_tanh_f64(a0[i]);
         z0[i] = t1;
         const double t2 = 1.0 - t1;

@@ -67,6 +67,7 @@ log = _unary(
     ulp=1,
     domain=POSITIVE,
     fast=True,
+    vectors=(2, 4),
 )
 log2 = _unary(
     "log2",
@@ -160,7 +161,6 @@ tanh = _unary(
     lambda g, x, y: g * (1 - sqr(y)),
     ulp=1,
     fast=True,
-    vectors=(2, 4),
 )
 arcsinh = _unary(
     "arcsinh",
@@ -253,6 +253,7 @@ erf = _unary(
     lambda g, x, y: g * number_like(TWO_OVER_SQRT_PI, y) * exp(-sqr(x)),
     ulp=1,
     fast=True,
+    vectors=(2, 4),
 )
 erfc = _unary(
     "erfc",
