@@ -57,9 +57,8 @@ JG_MATH jg_pair_f32 jg_exp_near_zero_f32(float r) {
 }
 
 /* exp(x + x_lo) = 2^k (hi + lo) as above, k = t - offset; the rounding of r is in lo.
- * |x| <= 1100 (f32: 160), |x_lo| < 2^-40 (f32: 2^-17). */
+ * |x| <= 1100, |x_lo| < 2^-40. */
 typedef struct { double hi, lo, t; } jg_exp_pair_f64_t;
-typedef struct { float hi, lo, t; } jg_exp_pair_f32_t;
 
 JG_MATH jg_exp_pair_f64_t jg_exp_pair_f64(double x, double x_lo, double offset) {
     const double t = JG_FMA(x, 0x1.71547652b82fep+0, offset), k = t - offset;
@@ -68,14 +67,6 @@ JG_MATH jg_exp_pair_f64_t jg_exp_pair_f64(double x, double x_lo, double offset) 
     const jg_pair_f64 r = {first + second, second - ((first + second) - first)};
     const double hi = 1.0 + r.hi;
     return (jg_exp_pair_f64_t){hi, jg_exp_rest_f64(r.hi, (r.hi - (hi - 1.0)) + r.lo), t};
-}
-JG_MATH jg_exp_pair_f32_t jg_exp_pair_f32(float x, float x_lo, float offset) {
-    const float t = JG_FMAF(x, 0x1.715476p+0f, offset), k = t - offset;
-    const float first = JG_FMAF(-k, 0x1.62e4p-1f, x);
-    const float second = JG_FMAF(-k, 0x1.7f7d1cp-20f, x_lo);
-    const jg_pair_f32 r = {first + second, second - ((first + second) - first)};
-    const float hi = 1.0f + r.hi;
-    return (jg_exp_pair_f32_t){hi, jg_exp_rest_f32(r.hi, (r.hi - (hi - 1.0f)) + r.lo), t};
 }
 
 /* exp(x + x_lo) in one number: over- and underflows as it should. */

@@ -203,31 +203,34 @@ JG_MATH double jg_cbrt_f64(double x) {
 /* <= 1 ULP; worst 0.500 at -0x1.06a76ap+127, 2.0e7 points, x in [-3.4e+38, 3.4e+38]. */
 JG_MATH float jg_cbrt_f32(float x) { return (float)jg_cbrt_f64((double)x); }
 
-/* log(1 + exp(a + a_lo)), -746 <= a <= 0, |a_lo| < 2^-40 (f32: -104, 2^-17), as an unevaluated
+/* log(1 + exp(a + a_lo)), -746 <= a <= 0, |a_lo| < 2^-40 (f32: a >= -104, no a_lo), as an unevaluated
  * pair.  e = exp(a) is kept as eh + el; log(1 + e) = u + u^3 R(u^2), u = 2 e / (2 + e) <= 2/3, one
  * division, corrected once; R: relative error of the logarithm 2^-59 (f32: 2^-33). */
 JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a, a_lo, JG_LIFT_F64);
+    const double t = JG_FMA(a, 0x1.71547652b82fep+0, JG_LIFT_F64), k = t - JG_LIFT_F64;
+    const double second = JG_FMA(-k, 0x1.a39ef35793c76p-33, a_lo);
+    const jg_pair_f64 e = jg_exp_near_zero_f64(JG_FMA(-k, 0x1.62e42feep-1, a) + second);
     const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
-    const double big = jg_exponent_f64(e.t);
+    const double big = jg_exponent_f64(t);
     const double eh = m.hi * big * JG_LOWER_F64, el = m.lo * big * JG_LOWER_F64;
     const jg_pair_f64 d = jg_fast_sum_f64(2.0, eh);
     const double inverse = 1.0 / d.hi, twice = eh + eh, u = twice * inverse;
     const double rest = JG_FMA(-u, d.lo + el, el + el) + jg_residual_f64(twice, u, d.hi);
-    const double z = u * u, w = z * z, w2 = w * w;
+    const double z = u * u, w = z * z;
     const double c01 = JG_FMA(z, 0x1.99999999a0787p-7, 0x1.5555555555535p-4);
     const double c23 = JG_FMA(z, 0x1.c71c741db3bfcp-12, 0x1.2492492089ff4p-9);
     const double c45 = JG_FMA(z, 0x1.3b1ddef820debp-16, 0x1.745cb3d3dc9c3p-14);
     const double c67 = JG_FMA(z, 0x1.efdab6fb8dae5p-21, 0x1.10679a140f088p-18);
     const double c89 = JG_FMA(z, 0x1.5c8095f848fbbp-24, 0x1.55a79c0ab79afp-23);
-    const double high = JG_FMA(c89, w2, JG_FMA(c67, w, c45));
-    const double r = JG_FMA(high, w2, JG_FMA(c23, w, c01));
+    const double r = JG_FMA(JG_FMA(JG_FMA(JG_FMA(c89, w, c67), w, c45), w, c23), w, c01);
     return (jg_pair_f64){u, JG_FMA(u * z, r, rest * inverse)};
 }
 JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
-    const jg_exp_pair_f32_t e = jg_exp_pair_f32(a, 0.0f, JG_LIFT_F32);
+    const float t = JG_FMAF(a, 0x1.715476p+0f, JG_LIFT_F32), k = t - JG_LIFT_F32;
+    const float first = JG_FMAF(-k, 0x1.62e4p-1f, a);
+    const jg_pair_f32 e = jg_exp_near_zero_f32(JG_FMAF(-k, 0x1.7f7d1cp-20f, first));
     const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo);
-    const float big = jg_exponent_f32(e.t);
+    const float big = jg_exponent_f32(t);
     const float eh = m.hi * big * JG_LOWER_F32, el = m.lo * big * JG_LOWER_F32;
     const jg_pair_f32 d = jg_fast_sum_f32(2.0f, eh);
     const float inverse = 1.0f / d.hi, twice = eh + eh, u = twice * inverse;
@@ -240,7 +243,7 @@ JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
 }
 
 /* log(exp(a) + exp(b)) = max + log1p(exp(min - max)); equal infinities give themselves. */
-/* <= 1 ULP or 2^-54 absolute; worst 0.738 at 0x1.0445989a48453p-897, -0x1.6d64b29370600p-7,
+/* <= 1 ULP or 2^-54 absolute; worst 0.715 at 0x1.280929800f762p-34, -0x1.6d4936cb4fe5ep-43,
  * 1.0e7 points, 3 boxes. */
 JG_MATH double jg_logaddexp_f64(double a, double b) {
     const double high = a > b ? a : b, low = a > b ? b : a;
