@@ -29,22 +29,22 @@ JG_MATH jg_log_split_f32_t jg_log_split_f32(float x) {
 
 /* log(1 + f) = f + tail for |s| <= 0.2; the tail is good to about 2^-57 (f32: 2^-28) relative to
  * the logarithm.  A correction c of f, below one ulp, adds c * slope:
- * slope = 1/(1 + f) = (1 - s)/(1 + s) to some 10 bits. */
+ * slope = 1/(1 + f) = (1 - s)/(1 + s) = 1 - 2 s + 2 s^2 to 6 bits, and to more where f is small. */
 typedef struct { double tail, slope; } jg_log_tail_f64_t;
 typedef struct { float tail, slope; } jg_log_tail_f32_t;
 
 JG_MATH jg_log_tail_f64_t jg_log_tail_f64(double f) {
-    const double s = f / (2.0 + f), z = s * s, w = z * z;
+    const double s = f / (2.0 + f), z = s * s;
     /* R: error 2^-64 in log(1 + f) for |s| <= 0.2 */
-    double odd = JG_FMA(0x1.1d6bdd3dab3cep-3, w, 0x1.3b3b4fb64179bp-3);
-    double even = JG_FMA(0x1.0d79efede6255p-3, w, 0x1.745c18060e345p-3);
-    odd = JG_FMA(odd, w, 0x1.c71c7593c7e89p-3);
-    even = JG_FMA(even, w, 0x1.24924920773b9p-2);
-    odd = JG_FMA(odd, w, 0x1.999999999e122p-2);
-    even = JG_FMA(even, w, 0x1.5555555555547p-1);
-    const double r = z * JG_FMA(odd, z, even);
+    double r = JG_FMA(0x1.1d6bdd3dab3cep-3, z, 0x1.0d79efede6255p-3);
+    r = JG_FMA(r, z, 0x1.3b3b4fb64179bp-3);
+    r = JG_FMA(r, z, 0x1.745c18060e345p-3);
+    r = JG_FMA(r, z, 0x1.c71c7593c7e89p-3);
+    r = JG_FMA(r, z, 0x1.24924920773b9p-2);
+    r = JG_FMA(r, z, 0x1.999999999e122p-2);
+    r = z * JG_FMA(r, z, 0x1.5555555555547p-1);
     const double half_square = 0.5 * f * f;
-    const double slope = (1.0 - s) * ((1.0 - s) * (1.0 + z));
+    const double slope = JG_FMA(s, JG_FMA(2.0, s, -2.0), 1.0);
     return (jg_log_tail_f64_t){JG_FMA(s, half_square + r, -half_square), slope};
 }
 JG_MATH jg_log_tail_f32_t jg_log_tail_f32(float f) {
@@ -54,7 +54,7 @@ JG_MATH jg_log_tail_f32_t jg_log_tail_f32(float f) {
     r = JG_FMAF(r, z, 0x1.999c0ep-2f);
     r = z * JG_FMAF(r, z, 0x1.555554p-1f);
     const float half_square = 0.5f * f * f;
-    const float slope = (1.0f - s) * ((1.0f - s) * (1.0f + z));
+    const float slope = JG_FMAF(s, JG_FMAF(2.0f, s, -2.0f), 1.0f);
     return (jg_log_tail_f32_t){JG_FMAF(s, half_square + r, -half_square), slope};
 }
 
@@ -90,7 +90,7 @@ JG_MATH float jg_log_special_f32(float x, float y) {
 }
 
 /* log(x): -inf at zero, nan below. */
-/* <= 1 ULP; worst 0.890 at 0x1.6968be603b71bp-1, 2.0e7 points, x in [4.941e-324, 1.79e+308]. */
+/* <= 1 ULP; worst 0.889 at 0x1.67eccb036d05bp-1, 2.0e7 points, x in [4.941e-324, 1.79e+308]. */
 JG_MATH double jg_log_f64(double x) {
     const int tiny = x < 0x1p-1022;
     const jg_log_split_f64_t v = jg_log_split_f64(tiny ? x * 0x1p54 : x);
@@ -108,29 +108,25 @@ JG_MATH float jg_log_f32(float x) {
 }
 
 /* log(1 + x): -inf at -1, nan below.  1 + x = u + c exactly up to 2^53 (f32: 2^24), and c is of no
- * account beyond; while u needs no scaling f = x is used as it stands, so that small x keep their
- * relative accuracy. */
+ * account beyond.  Where u needs no scaling, f + c is x: small x keep their relative accuracy, and
+ * those that are all c are the result. */
 /* <= 1 ULP; worst 0.931 at -0x1.2c40797467da1p-2, 2.0e7 points, x in [-1, 1.79e+308]. */
 JG_MATH double jg_log1p_f64(double x) {
     const double u = 1.0 + x, half_c = 0.5 * (x - (u - 1.0));
     const jg_log_split_f64_t v = jg_log_split_f64(u);
-    const int unscaled = v.k == 0.0;
     /* 2^(1 - k): zero for the largest k */
     const double scale = jg_exponent_f64((JG_BIAS_F64 + 1.0) - v.k);
-    const jg_log_parts_f64_t l = jg_log_parts_f64(v.k, unscaled ? x : v.m - 1.0);
-    const double c = unscaled ? 0.0 : half_c * scale;
-    const double y = jg_log_special_f64(u, l.hi + JG_FMA(c, l.slope, l.lo));
+    const jg_log_parts_f64_t l = jg_log_parts_f64(v.k, v.m - 1.0);
+    const double y = jg_log_special_f64(u, l.hi + JG_FMA(half_c * scale, l.slope, l.lo));
     return jg_magnitude_f64(x) < 0x1p-54 ? x : y;
 }
 /* <= 1 ULP; worst 0.912 at -0x1.2c5a92p-2, every float32. */
 JG_MATH float jg_log1p_f32(float x) {
     const float u = 1.0f + x, half_c = 0.5f * (x - (u - 1.0f));
     const jg_log_split_f32_t v = jg_log_split_f32(u);
-    const int unscaled = v.k == 0.0f;
     const float scale = jg_exponent_f32((JG_BIAS_F32 + 1.0f) - v.k);
-    const jg_log_parts_f32_t l = jg_log_parts_f32(v.k, unscaled ? x : v.m - 1.0f);
-    const float c = unscaled ? 0.0f : half_c * scale;
-    const float y = jg_log_special_f32(u, l.hi + JG_FMAF(c, l.slope, l.lo));
+    const jg_log_parts_f32_t l = jg_log_parts_f32(v.k, v.m - 1.0f);
+    const float y = jg_log_special_f32(u, l.hi + JG_FMAF(half_c * scale, l.slope, l.lo));
     return jg_magnitude_f32(x) < 0x1p-25f ? x : y;
 }
 

@@ -71,7 +71,7 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum8_part[JG_BLOCK];
-            JG_ABREAST(2, double, i, i0, i1, {
+            JG_ABREAST(4, double, i, i0, i1, {
                 const int64_t t1 = (int64_t)a1[i];
                 const double t4 = a0[i*n2 + t1] - s0[i];
                 const double t6 = jg_log_f64(s1[i]);

@@ -67,7 +67,6 @@ log = _unary(
     ulp=1,
     domain=POSITIVE,
     fast=True,
-    vectors=(2, 4),
 )
 log2 = _unary(
     "log2",
