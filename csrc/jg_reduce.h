@@ -204,4 +204,29 @@ JG_FOLD_EXTREME(min, f64, double, uint64_t, __builtin_inf(), __builtin_nan(""), 
         }                                                                                          \
     } while (0)
 
+/* Take up n values, the first of them at `position`.  Only in a block with a better one is it looked
+ * for, which in most orders of the values are few. */
+#define JG_TAKE_BLOCK(name, extreme, t, T, COMPARE)                                                \
+    static inline void jg_block_##name##_##t(const T *x, int64_t n, int64_t position, T *best,     \
+                                             int64_t *at)                                          \
+    {                                                                                              \
+        int64_t k = 0;                                                                             \
+        if (n >= 2 * JG_LANES) {                                                                   \
+            const T found = jg_block_##extreme##_##t(x, n);                                        \
+            if (*at >= 0 && !(*best == *best && (found COMPARE * best || found != found)))         \
+                return;                                                                            \
+            while (found == found ? x[k] != found : x[k] == x[k])                                  \
+                k++;                                                                               \
+            *best = found, *at = position + k;                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        for (; k < n; k++)                                                                         \
+            JG_TAKE(x[k], position + k, *best, *at, COMPARE);                                      \
+    }
+
+JG_TAKE_BLOCK(argmax, max, f32, float, >)
+JG_TAKE_BLOCK(argmax, max, f64, double, >)
+JG_TAKE_BLOCK(argmin, min, f32, float, <)
+JG_TAKE_BLOCK(argmin, min, f64, double, <)
+
 #endif

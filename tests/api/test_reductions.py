@@ -59,6 +59,26 @@ def test_positions(name):
     assert kept.broadcastable == (False, True, False)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_positions_in_blocks_and_chunks(name, dtype):
+    """The first extremum or nan, in whichever block or part of a thread it lies."""
+    x = T.matrix("x", dtype=dtype)
+    arg = getattr(T, name)
+    f = jg.function([x], [arg(x), arg(x, axis=1), arg(x, axis=0), arg(-2 * x, axis=1)])
+    rng = np.random.default_rng(8)
+    for shape in ((1, 1), (3, 31), (3, 32), (2, 511), (2, 513), (70, 33), (3, 1100), (150, 513)):
+        at = rng.integers(-30, 30, shape).astype(dtype)  # ties
+        places = [], rng.integers(at.size, size=1), rng.integers(at.size, size=5)
+        for value, where in zip((0, np.inf, np.nan), places, strict=True):
+            at.flat[where] = value
+            for given in (at, at[::-1, ::-1]):
+                want = getattr(np, name)
+                expected = want(given), want(given, 1), want(given, 0), want(-2 * given, 1)
+                for found, e in zip(f(given), expected, strict=True):
+                    exactly(found, e, "int64")
+
+
 def test_nan_is_extreme():
     x = T.dmatrix("x")
     at = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, -np.inf]])

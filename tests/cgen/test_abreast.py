@@ -39,7 +39,7 @@ def marks(expression) -> list[tuple[str, ...]]:
         (T.exp(x), []),  # short: it waits for its stores
         (T.exp(x).sum(), [("4", "double")]),
         (T.exp(f32).sum(), [("4", "float")]),
-        (T.argmax(T.sin(m), axis=1), []),  # a step depends on the one before
+        (T.argmax(T.sin(m), axis=1), [("4", "double")]),
     ],
     ids=str,
 )

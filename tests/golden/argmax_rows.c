@@ -12,9 +12,9 @@ static void k0_argmax(int64_t begin, int64_t end, int64_t n1, const double *rest
     for (int64_t i = begin; i < end; i++) {
         double best1 = -__builtin_inf();
         int64_t at1 = -1;
-        for (int64_t j = 0; j < n1; j++) {
-            const double t0 = a0[i*n1 + j];
-            JG_TAKE(t0, j, best1, at1, >);
+        for (int64_t j0 = 0; j0 < n1; j0 += JG_BLOCK) {
+            const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
+            jg_block_argmax_f64(a0 + (i*n1 + j0), j1 - j0, j0, &best1, &at1);
         }
         z0[i] = at1;
     }

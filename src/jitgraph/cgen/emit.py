@@ -154,6 +154,15 @@ class Emitter:
         else:
             self._combine(depth, s.acc.name, s.acc.kind, value, s.acc.dtype)
 
+    def combine_chunk(self, acc: Accumulator, depth: int) -> None:
+        """Fold what chunk c leaves."""
+        if acc.position:
+            value, place = f"{acc.name}_of[c]", f"{acc.position}_of[c]"
+            sign = _OPERATOR[acc.kind]
+            self.line(depth, f"JG_TAKE({value}, {place}, {acc.name}, {acc.position}, {sign});")
+        else:
+            self._combine(depth, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
+
     def _combine(self, depth: int, place: str, kind: str, value: str, dtype: str) -> None:
         if dtype == "bool":
             kind = _LOGICAL[kind]  # a bool holds nothing but 0 and 1
@@ -238,7 +247,7 @@ class Emitter:
         if stages is not None:
             stages.beside(depth + 1, first, last)
         for fold in s.folds:
-            self._fold(fold, depth + 1, (first, last))
+            self._fold(fold, v, depth + 1, (first, last))
         self.line(depth, "}")
 
     def _sum_in_lanes(self, s: Blocks, depth: int, bounds: tuple[str, str]) -> None:
@@ -292,13 +301,19 @@ class Emitter:
             self.line(depth + 1, f"{fold.acc.name}_part{at} = {bare(self.atom(fold.value))};")
         self.line(depth, close)
 
-    def _fold(self, fold: Accumulate, depth: int, bounds: tuple[str, str]) -> None:
-        """Combine a block with the result so far."""
+    def _fold(self, fold: Accumulate, loop: str, depth: int, bounds: tuple[str, str]) -> None:
+        """Combine a block of the loop over `loop` with the result so far."""
         acc, (first, last) = fold.acc, bounds
         values = f"{acc.name}_part"
         if fold.source is not None:
             buffer, start = fold.source
             values = f"{buffer.name} + {_grouped(poly_text(start + Poly.name(first)))}"
+        if acc.position:
+            place = poly_text(fold.position.replaced({loop: Poly.name(first)}))
+            taken = f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}"
+            count = f"{last} - {first}"
+            self.line(depth, f"{taken}({values}, {count}, {place}, &{acc.name}, &{acc.position});")
+            return
         wide = fold.source is not None and fold.source[0].dtype != acc.dtype
         name = f"{'wide_' if wide else ''}{acc.kind}_{dtypes.TAGS[acc.dtype]}"
         folded = f"jg_block_{name}({values}, {last} - {first})"
@@ -442,6 +457,11 @@ def signature(kernel: Kernel) -> list[str]:
     return result
 
 
+def partial_variables(kernel: Kernel) -> dict[str, str]:
+    """What each chunk of a kernel leaves to be folded, and its dtype."""
+    return {n: d for acc, _, _ in kernel.partials for n, d in acc.variables.items()}
+
+
 def emit_kernel(kernel: Kernel, specifiers: str = "static") -> str:
     """The C function of a kernel, with its comment."""
     e = Emitter(kernel)
@@ -453,7 +473,8 @@ def emit_kernel(kernel: Kernel, specifiers: str = "static") -> str:
         parameters = ["int64_t begin", "int64_t end", *parameters]
     elif split == "chunks":
         parameters = ["int64_t first", "int64_t last", "int64_t chunk", *parameters]
-        parameters += [f"{_C[acc.dtype]} *restrict {acc.name}_of" for acc, _, _ in kernel.partials]
+        parts = partial_variables(kernel)
+        parameters += [f"{_C[dtype]} *restrict {name}_of" for name, dtype in parts.items()]
     elif split == "bands":
         parameters = ["int64_t first", "int64_t last", "int64_t band", *parameters]
         parameters += [f"{_C[b.running.dtype]} *restrict {b.name}" for b in kernel.bands]
@@ -492,8 +513,8 @@ def _emit_chunks(e: Emitter, kernel: Kernel) -> None:
         e.loop(loop, 2, "c * chunk", "stop")
     else:
         e.blocks(loop, 2, "c * chunk", "stop")
-    for acc, _, _ in kernel.partials:
-        e.line(2, f"{acc.name}_of[c] = {acc.name};")
+    for name in partial_variables(kernel):
+        e.line(2, f"{name}_of[c] = {name};")
     e.line(1, "}")
 
 

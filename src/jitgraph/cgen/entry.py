@@ -19,9 +19,11 @@ from jitgraph.cgen.emit import (
     emit_kernel,
     fold_bands,
     literal,
+    partial_variables,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import (
+    Accumulator,
     Blocks,
     Buffer,
     For,
@@ -35,7 +37,6 @@ from jitgraph.cgen.ir import (
 )
 from jitgraph.cgen.lengths import Check, Length, Names, Symbol, vector_entry
 from jitgraph.cgen.loops import ChoiceEmitter, LoopEmitter
-from jitgraph.cgen.lower import start_value
 from jitgraph.cgen.outline import many_name, many_text
 from jitgraph.cgen.products import product_call
 from jitgraph.cgen.ranges import (
@@ -268,31 +269,34 @@ class EntryEmitter:
         return f"g{list(self.gathers).index(kernel)}"
 
     def _call_chunks(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
-        names = [f"{acc.name}_of" for acc, _, _ in kernel.partials]
+        variables = partial_variables(kernel)
+        names = [f"{name}_of" for name in variables]
         parts = Division.of(kernel, loop)
         self.out("{")
         self.out(f"    const int64_t chunk = {parts.chunk};")
         self.out(f"    const int64_t chunks = {parts.n};")
-        for acc, _, _ in kernel.partials:
-            self.out(f"    {_C[acc.dtype]} {acc.name}_of[JG_CHUNKS];")
+        for name, dtype in variables.items():
+            self.out(f"    {_C[dtype]} {name}_of[JG_CHUNKS];")
         self.out(f"    struct {kernel.name}_args k = {{{', '.join(['chunk', *args, *names])}}};")
         self._parallel(kernel, replace(parts, n="chunks"))
         emitter = Emitter(kernel)
         for acc, target, at in kernel.partials:
-            if acc.dtype in dtypes.FLOATS:
-                folded = f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
-            else:
-                start = literal(start_value(acc.kind, acc.dtype))
-                self.out(f"    {_C[acc.dtype]} {acc.name} = {start};")
-                self.out("    for (int64_t c = 0; c < chunks; c++)")
-                emitter.lines = []
-                emitter._combine(2, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
-                for line in emitter.lines:
-                    self.out(line)
-                folded = acc.name
-            cast = "" if acc.dtype == target.dtype else f"({_C[target.dtype]})"
+            folded, dtype = self._fold_chunks(acc, emitter)
+            cast = "" if dtype == target.dtype else f"({_C[target.dtype]})"
             self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
         self.out("}")
+
+    def _fold_chunks(self, acc: Accumulator, emitter: Emitter) -> tuple[str, str]:
+        """Fold what the chunks leave, in their order: the C expression of the result, its dtype."""
+        if acc.dtype in dtypes.FLOATS and not acc.position:
+            return f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)", acc.dtype
+        emitter.lines = []
+        emitter._init(acc, 1)
+        emitter.line(1, "for (int64_t c = 0; c < chunks; c++)")
+        emitter.combine_chunk(acc, 2)
+        for line in emitter.lines:
+            self.out(line)
+        return list(acc.variables.items())[-1]
 
     def _call_bands(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
         bands = f"{kernel.name}_bands"

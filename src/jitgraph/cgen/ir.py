@@ -209,6 +209,12 @@ class Accumulator:
     dtype: str
     position: str = ""  # the companion variable of argmax and argmin
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Its local variables and their dtypes, the result last."""
+        position = {self.position: "int64"} if self.position else {}
+        return {self.name: self.dtype, **position}
+
 
 @dataclass(frozen=True)
 class Init:

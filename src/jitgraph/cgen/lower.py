@@ -113,7 +113,7 @@ class ClusterLowering:
             bool(whole)
             and not in_memory
             and len(self.cluster.stages) == 1
-            and all(isinstance(r.node.op, Reduce) for r in whole if r.node is not None)
+            and all(isinstance(r.node.op, (Reduce, ArgReduce)) for r in whole if r.node)
             and not self._is_top(roots[0].space, len(roots[0].space))
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitgraph import dtypes
-from jitgraph.cgen.emit import broken, signature
+from jitgraph.cgen.emit import broken, partial_variables, signature
 from jitgraph.cgen.fuse import VECTOR_FUNCTION, cost_of
 from jitgraph.cgen.ir import (
     Blocks,
@@ -126,7 +126,7 @@ def declarations(kernel: Kernel) -> list[str]:
     """The parameters of the kernel that stay the same in all parts, as fields of a structure."""
     declared = [p.replace("restrict ", "") for p in signature(kernel)]
     if kernel.split == "chunks":
-        extra = [f"{_C[acc.dtype]} *{acc.name}_of" for acc, _, _ in kernel.partials]
+        extra = [f"{_C[dtype]} *{name}_of" for name, dtype in partial_variables(kernel).items()]
         return ["int64_t chunk", *declared, *extra]
     if kernel.split == "bands":
         return [

@@ -35,7 +35,7 @@ from jitgraph.cgen.ir import (
 from jitgraph.cgen.lower import used_names
 from jitgraph.cgen.narrow import narrow_apart
 
-BLOCKED_KINDS = ("sum", "prod", "max", "min")
+BLOCKED_KINDS = ("sum", "prod", "max", "min", "argmax", "argmin")
 
 
 def collapse(kernel: Kernel) -> Kernel:
@@ -188,11 +188,17 @@ def _block(loop: For) -> Any:
         and s.acc not in own
         and s.acc.kind in BLOCKED_KINDS
         and s.acc.dtype in dtypes.FLOATS
+        and _counts_up(s, loop.var)
     )
     if not folds or any(isinstance(s, (For, Blocks)) for s in loop.body):
         return loop
     rest = tuple(s for s in loop.body if s not in folds)
     return Blocks(loop.var, loop.extent, rest, folds)
+
+
+def _counts_up(s: Accumulate, var: str) -> bool:
+    """Whether the positions of a block's values are as far apart as the values."""
+    return not s.acc.position or var not in (s.position + Poly.name(var).scaled(-1)).names()
 
 
 class NotFilled(Exception):

@@ -327,5 +327,5 @@ class Stages:
         later = self._fold_of(Poly.name(self.loop.var) + ONE)
         later = replace(later, acc=replace(later.acc, name=self.next))
         e.line(depth, f"if ({self.loop.var} + 1 < {self.end}) {{")
-        e._fold(later, depth + 1, (first, last))
+        e._fold(later, self.loop.body[self.ahead.first].var, depth + 1, (first, last))
         e.line(depth, "}")
