@@ -143,6 +143,41 @@ JG_FOLD(prod, f64, double, double, 1, JG_TIMES)
             lane, rest, (last) - (first));                                                         \
     } while (0)
 
+/* The same, the same bits, for values that take long to compute: `count` vectors of T abreast
+ * (jg_abreast.h), and before each group of them what stands in `before`. */
+#define JG_SUM_ABREAST(count, T, sum, i, first, last, before, ...)                                 \
+    do {                                                                                           \
+        __typeof__(sum) lane[JG_LANES], last_part[JG_GROUP(count, T)];                             \
+        for (int k = 0; k < JG_LANES; k++)                                                         \
+            lane[k] = 0;                                                                           \
+        int64_t at = first;                                                                        \
+        for (; at + JG_GROUP(count, T) <= (last); at += JG_GROUP(count, T)) {                      \
+            __typeof__(sum) part[JG_GROUP(count, T)];                                              \
+            JG_ROUND_BY_ROUND(at);                                                                 \
+            before;                                                                                \
+            JG_GROUPS_##count(count, T, i, at, JG_GROUP(count, T), {                               \
+                __typeof__(sum) value;                                                             \
+                __VA_ARGS__                                                                        \
+                part[i - at] = value;                                                              \
+            })                                                                                     \
+            for (int k = 0; k < JG_GROUP(count, T); k += JG_LANES)                                 \
+                for (int j = 0; j < JG_LANES; j++)                                                 \
+                    lane[j] += part[k + j];                                                        \
+        }                                                                                          \
+        int64_t left = 0; /* not in terms of `at`: GCC would keep the lanes in memory */           \
+        for (int64_t i = at; i < (last); i++) {                                                    \
+            __typeof__(sum) value;                                                                 \
+            __VA_ARGS__                                                                            \
+            last_part[left++] = value;                                                             \
+        }                                                                                          \
+        const __typeof__(sum) *rest = last_part;                                                   \
+        for (; left >= JG_LANES; left -= JG_LANES, rest += JG_LANES)                               \
+            for (int j = 0; j < JG_LANES; j++)                                                     \
+                lane[j] += rest[j];                                                                \
+        sum = _Generic(sum, float: jg_lanes_sum_f32, double: jg_lanes_sum_f64)(                    \
+            lane, rest, (last) - (first));                                                         \
+    } while (0)
+
 /* The larger (LESS is <) or the smaller (>) of a and b, a where they are equal, either where one is
  * nan. The second form is one instruction of x86. For NEON, GCC 12 turns it round to "not less, or
  * one of them nan", which takes eight; the first form takes two. */

@@ -13,7 +13,7 @@ import jitgraph.tensor as T
 x, v, m = T.dvector("x"), T.dvector("v"), T.dmatrix("m")
 f32 = T.fvector("f32")
 
-MARK = re.compile(r"JG_ABREAST\((\d), (\w+), ")
+MARK = re.compile(r"JG_(?:SUM_)?ABREAST\((\d), (\w+), ")
 
 
 def marks(expression) -> list[tuple[str, ...]]:
@@ -69,6 +69,17 @@ def test_rows_shorter_and_longer_than_a_group() -> None:
         total, p = f(a)
         np.testing.assert_allclose(total, np.log1p(a**2).sum(axis=1), rtol=1e-14)
         np.testing.assert_allclose(p, 1 / (1 + np.exp(-a)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "sin", "log1p", "arcsin"])
+def test_a_sum_beside_the_function_has_the_bits_of_the_sum_of_its_values(name) -> None:
+    """For every remainder of a group, of a block and of a thread's part."""
+    e = getattr(T, name, getattr(T.nnet, name, None))(x)
+    beside, alone, values = (jitgraph.function([x], o) for o in (e.sum(), x.sum(), e))
+    assert "JG_SUM_ABREAST(" in beside.c_source
+    a = np.random.default_rng(9).uniform(-0.9, 0.9, 70_000)
+    for n in (*range(0, 100), *range(500, 580), 1024, 16_384, 16_385, 40_000, 70_000):
+        assert beside(a[:n]).tobytes() == alone(values(a[:n])).tobytes()
 
 
 rows = T.fmatrix("rows")

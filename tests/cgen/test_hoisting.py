@@ -16,7 +16,8 @@ ROWS = x.sum(axis=1, keepdims=True)
 
 def inner_loops(text: str) -> list[str]:
     """The text of every loop over j (C, without the loops around it)."""
-    return re.findall(r"(?:for \(int64_t j = |JG_ABREAST\([^{]*, j, )[^{]*\{([^{}]*)\}", text)
+    head = r"(?:for \(int64_t j = |JG_(?:SUM_)?ABREAST\([^{]*, j, )"
+    return re.findall(head + r"[^{]*\{([^{}]*)\}", text)
 
 
 @pytest.mark.parametrize(

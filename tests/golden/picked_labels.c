@@ -6,6 +6,7 @@
 #include "jg_log.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_stream.h"
 
 // s0 = max(a0, axis=[1])   (test_golden.py)
 // s1 = sum(exp(a0 - s0), axis=[1])
@@ -70,15 +71,18 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
         double sum8 = 0.0, sum8_lost = 0.0;
         for (int64_t i0 = c * chunk; i0 < stop; i0 += JG_BLOCK) {
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
-            double sum8_part[JG_BLOCK];
-            JG_ABREAST(4, double, i, i0, i1, {
+            double sum8_block;
+            JG_SUM_ABREAST(4, double, sum8_block, i, i0, i1,
+                           (jg_fetch(a1 + at, 128),
+                            jg_fetch(s0 + at, 256),
+                            jg_fetch(s1 + at, 256)), {
                 const int64_t t1 = (int64_t)a1[i];
                 const double t4 = a0[i*n2 + t1] - s0[i];
                 const double t6 = jg_log_f64(s1[i]);
                 const double t7 = t4 - t6;
-                sum8_part[i - i0] = t7;
+                value = t7;
             });
-            JG_ADD(sum8, sum8_lost, jg_block_sum_f64(sum8_part, i1 - i0));
+            JG_ADD(sum8, sum8_lost, sum8_block);
         }
         sum8_of[c] = sum8;
     }

@@ -254,12 +254,41 @@ class Emitter:
         (fold,) = s.folds
         name, (first, last) = fold.acc.name, bounds
         self.line(depth, f"{_C[fold.acc.dtype]} {name}_block;")
-        self.line(depth, f"JG_SUM_LANES({name}_block, {s.var}, {first}, {last}, {{")
+        span = f"{name}_block, {s.var}, {first}, {last},"
+        if s.abreast:
+            count, dtype = s.abreast
+            self.line(depth, f"JG_SUM_ABREAST({count}, {_C[dtype]}, {span}")
+            *first_calls, last_call = self._fetches(s)
+            for call in first_calls:
+                self.line(depth, f"               {call},")
+            self.line(depth, f"               {last_call}, {{")
+        else:
+            self.line(depth, f"JG_SUM_LANES({span} {{")
         for position, t in enumerate(s.body):
             self.statement(t, depth + 1, [*s.body[position + 1 :], fold])
         self.line(depth + 1, f"value = {bare(self.atom(fold.value))};")
         self.line(depth, "});")
         self.line(depth, f"JG_ADD({name}, {name}_lost, {name}_block);")
+
+    def _fetches(self, s: Blocks) -> list[str]:
+        """What asks for the elements that a loop will read, before each group that is abreast.
+
+        Those that it reads one after another: of others it is not known where they lie.
+        """
+        assert s.abreast is not None
+        own = {s.var} | {t.name for t in s.body if isinstance(t, Let)}
+        width = s.abreast[0] * 64 // dtypes.NUMPY[s.abreast[1]].itemsize
+        calls = set()
+        for v in (t.value for t in s.body if isinstance(t, Let) and isinstance(t.value, Load)):
+            start = v.at + Poly.name(s.var).scaled(-1)
+            if not start.names() & own:
+                place = _grouped(poly_text(start + Poly.name("at")))
+                size = width * dtypes.NUMPY[v.buffer.dtype].itemsize
+                calls.add(f"jg_fetch({v.buffer.name} + {place}, {size})")
+        if len(calls) < 2:
+            return [*calls] or [""]
+        first_call, *others = sorted(calls)
+        return [f"({first_call}", *(f" {c}" for c in others[:-1]), f" {others[-1]})"]
 
     def _fill(self, b: Buffer, start: Poly, depth: int, bounds: tuple[str, str]) -> None:
         """Make the elements of a block that the loop reads."""

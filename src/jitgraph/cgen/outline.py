@@ -71,7 +71,7 @@ def _on_blocks(loop: For | Blocks) -> Blocks:
             operands.append(a)
         body.append(Many(s.name, s.dtype, s.value.function, tuple(operands)))
     if isinstance(loop, Blocks):
-        return replace(loop, body=tuple(body), abreast=None)
+        return replace(loop, body=tuple(body), abreast=None, in_lanes=False)
     return Blocks(loop.var, loop.extent, tuple(body), ())
 
 

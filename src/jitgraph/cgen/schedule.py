@@ -314,12 +314,37 @@ def sum_in_lanes(kernel: Kernel) -> Kernel:
 def _in_lanes(s: Any) -> Any:
     if isinstance(s, For):
         return replace(s, body=tuple(map(_in_lanes, s.body)))
-    if not isinstance(s, Blocks) or len(s.folds) != 1 or s.fills:
+    if not isinstance(s, Blocks) or not _is_one_sum(s):
         return s
+    return replace(s, in_lanes=all(isinstance(t, Let) and not is_dear(t) for t in s.body))
+
+
+def sum_abreast(kernel: Kernel) -> Kernel:
+    """The same for values that take long, of which several vectors are computed abreast."""
+    loop = top_loop(kernel)
+    if isinstance(loop, For) and loop.ahead is not None:
+        return kernel  # its blocks are made in stages
+    body = tuple(map(_summed_abreast, kernel.body))
+    if body == kernel.body:
+        return kernel
+    return replace(kernel, body=body, headers=kernel.headers | {"jg_stream.h"})
+
+
+def _summed_abreast(s: Any) -> Any:
+    if isinstance(s, For):
+        return replace(s, body=tuple(map(_summed_abreast, s.body)))
+    if not isinstance(s, Blocks) or s.abreast is None or not _is_one_sum(s):
+        return s
+    both = {s.abreast[1], s.folds[0].acc.dtype}
+    return replace(s, in_lanes=both == {"float64"} and all(isinstance(t, Let) for t in s.body))
+
+
+def _is_one_sum(s: Blocks) -> bool:
+    """Whether the values of blocks are added, and nothing else is made of them."""
+    if len(s.folds) != 1 or s.fills:
+        return False
     (fold,) = s.folds
-    simple = fold.acc.kind == "sum" and fold.source is None and fold.acc.position == ""
-    cheap = all(isinstance(t, Let) and not is_dear(t) for t in s.body)
-    return replace(s, in_lanes=simple and cheap)
+    return fold.acc.kind == "sum" and fold.source is None
 
 
 def drop_dead_lets(kernel: Kernel) -> Kernel:
@@ -423,6 +448,7 @@ PASSES = (
     sum_in_lanes,
     set_abreast,
     look_ahead,
+    sum_abreast,
     collect,
 )
 
