@@ -73,9 +73,11 @@ static void k2_sum(int64_t first, int64_t last, int64_t chunk, int64_t n0, int64
             const int64_t i1 = jg_min(i0 + JG_BLOCK, stop);
             double sum8_block;
             JG_SUM_ABREAST(4, double, sum8_block, i, i0, i1,
-                           (jg_fetch(a1 + at, 128),
-                            jg_fetch(s0 + at, 256),
-                            jg_fetch(s1 + at, 256)), {
+                           if (i1 < stop) {
+                               jg_fetch(a1 + at, 128);
+                               jg_fetch(s0 + at, 256);
+                               jg_fetch(s1 + at, 256);
+                           }, {
                 const int64_t t1 = (int64_t)a1[i];
                 const double t4 = a0[i*n2 + t1] - s0[i];
                 const double t6 = jg_log_f64(s1[i]);

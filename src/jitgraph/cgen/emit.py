@@ -214,7 +214,7 @@ class Emitter:
         )
         self.line(depth + 1, f"const int64_t {last} = jg_min({first} + JG_BLOCK, {end});")
         if s.in_lanes:
-            self._sum_in_lanes(s, depth + 1, (first, last))
+            self._sum_in_lanes(s, depth + 1, (first, last, end))
             self.line(depth, "}")
             return
         kept_folds = tuple(f for f in s.folds if f.source is None)
@@ -250,17 +250,17 @@ class Emitter:
             self._fold(fold, v, depth + 1, (first, last))
         self.line(depth, "}")
 
-    def _sum_in_lanes(self, s: Blocks, depth: int, bounds: tuple[str, str]) -> None:
+    def _sum_in_lanes(self, s: Blocks, depth: int, bounds: tuple[str, str, str]) -> None:
         (fold,) = s.folds
-        name, (first, last) = fold.acc.name, bounds
+        name, (first, last, end) = fold.acc.name, bounds
         self.line(depth, f"{_C[fold.acc.dtype]} {name}_block;")
         span = f"{name}_block, {s.var}, {first}, {last},"
         if s.abreast:
             count, dtype = s.abreast
             self.line(depth, f"JG_SUM_ABREAST({count}, {_C[dtype]}, {span}")
-            *first_calls, last_call = self._fetches(s)
+            *first_calls, last_call = self._fetches(s, f"{last} < {end}")
             for call in first_calls:
-                self.line(depth, f"               {call},")
+                self.line(depth, f"               {call}")
             self.line(depth, f"               {last_call}, {{")
         else:
             self.line(depth, f"JG_SUM_LANES({span} {{")
@@ -270,10 +270,11 @@ class Emitter:
         self.line(depth, "});")
         self.line(depth, f"JG_ADD({name}, {name}_lost, {name}_block);")
 
-    def _fetches(self, s: Blocks) -> list[str]:
-        """What asks for the elements that a loop will read, before each group that is abreast.
+    def _fetches(self, s: Blocks, more: str) -> list[str]:
+        """What asks for the elements that the next block will read, before each group abreast.
 
-        Those that it reads one after another: of others it is not known where they lie.
+        Those that it reads one after another: of others it is not known where they lie. Where
+        there is no `more`, asking would cost more than it gains: small sums took a microsecond.
         """
         assert s.abreast is not None
         own = {s.var} | {t.name for t in s.body if isinstance(t, Let)}
@@ -286,9 +287,8 @@ class Emitter:
                 size = width * dtypes.NUMPY[v.buffer.dtype].itemsize
                 calls.add(f"jg_fetch({v.buffer.name} + {place}, {size})")
         if len(calls) < 2:
-            return [*calls] or [""]
-        first_call, *others = sorted(calls)
-        return [f"({first_call}", *(f" {c}" for c in others[:-1]), f" {others[-1]})"]
+            return [f"if ({more}) {c}" for c in calls] or [""]
+        return [f"if ({more}) {{", *(f"    {c};" for c in sorted(calls)), "}"]
 
     def _fill(self, b: Buffer, start: Poly, depth: int, bounds: tuple[str, str]) -> None:
         """Make the elements of a block that the loop reads."""
