@@ -87,10 +87,8 @@ JG_MATH double jg_erfc_tail_f64(double a) {
 JG_MATH double jg_erf_f64(double x) {
     const double a = jg_magnitude_f64(x), b = a > 6.0 ? 6.0 : a, square = b * b;
     const double small = JG_FMA(b, jg_erf_series_f64(square), b);
-    const double t = JG_FMA(square, -0x1.71547652b82fep+0, JG_BIAS_F64), k = t - JG_BIAS_F64;
-    const double r = JG_FMA(-k, 0x1.a39ef35793c76p-33, JG_FMA(-k, 0x1.62e42feep-1, -square));
-    const jg_pair_f64 m = jg_exp_near_zero_f64(r);
-    const double large = JG_FMA(m.hi + m.lo, -(jg_erf_tail_f64(b) * jg_exponent_f64(t)), 1.0);
+    const jg_exp_pair_f64_t e = jg_exp_parts_f64(-square, JG_BIAS_F64);
+    const double large = JG_FMA(e.hi + e.lo, -(jg_erf_tail_f64(b) * jg_exponent_f64(e.t)), 1.0);
     return jg_with_sign_f64(a < 0.9 ? small : large, x);
 }
 

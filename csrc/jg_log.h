@@ -222,11 +222,9 @@ JG_MATH jg_pair_f64 jg_log1pexp_f64(double a, double a_lo) {
     return (jg_pair_f64){u, JG_FMA(u * z, r, rest * inverse)};
 }
 JG_MATH jg_pair_f32 jg_log1pexp_f32(float a) {
-    const float t = JG_FMAF(a, 0x1.715476p+0f, JG_LIFT_F32), k = t - JG_LIFT_F32;
-    const float first = JG_FMAF(-k, 0x1.62e4p-1f, a);
-    const jg_pair_f32 e = jg_exp_near_zero_f32(JG_FMAF(-k, 0x1.7f7d1cp-20f, first));
+    const jg_exp_pair_f32_t e = jg_exp_parts_f32(a, JG_LIFT_F32);
     const jg_pair_f32 m = jg_fast_sum_f32(e.hi, e.lo);
-    const float big = jg_exponent_f32(t);
+    const float big = jg_exponent_f32(e.t);
     const float eh = m.hi * big * JG_LOWER_F32, el = m.lo * big * JG_LOWER_F32;
     const jg_pair_f32 d = jg_fast_sum_f32(2.0f, eh);
     const float inverse = 1.0f / d.hi, twice = eh + eh, u = twice * inverse;

@@ -63,6 +63,5 @@ def _is_long_work(s: Any, found: Blocks) -> bool:
     return (
         isinstance(s, Blocks)
         and (s.var, s.extent) == (found.var, found.extent)
-        and not s.in_lanes
         and any(map(is_dear, s.body))
     )

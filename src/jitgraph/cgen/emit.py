@@ -146,22 +146,19 @@ class Emitter:
             self.line(depth, f"int64_t {acc.position} = -1;")
 
     def _accumulate(self, s: Accumulate, depth: int) -> None:
-        value = self.atom(s.value)
-        if s.acc.position:
-            sign = _OPERATOR[s.acc.kind]
-            place = poly_text(s.position)
-            self.line(depth, f"JG_TAKE({value}, {place}, {s.acc.name}, {s.acc.position}, {sign});")
-        else:
-            self._combine(depth, s.acc.name, s.acc.kind, value, s.acc.dtype)
+        self._take(s.acc, depth, self.atom(s.value), poly_text(s.position))
 
     def combine_chunk(self, acc: Accumulator, depth: int) -> None:
         """Fold what chunk c leaves."""
+        self._take(acc, depth, f"{acc.name}_of[c]", f"{acc.position}_of[c]")
+
+    def _take(self, acc: Accumulator, depth: int, value: str, place: str) -> None:
+        """Combine one value with the result so far; `place` is its position."""
         if acc.position:
-            value, place = f"{acc.name}_of[c]", f"{acc.position}_of[c]"
             sign = _OPERATOR[acc.kind]
             self.line(depth, f"JG_TAKE({value}, {place}, {acc.name}, {acc.position}, {sign});")
         else:
-            self._combine(depth, acc.name, acc.kind, f"{acc.name}_of[c]", acc.dtype)
+            self._combine(depth, acc.name, acc.kind, value, acc.dtype)
 
     def _combine(self, depth: int, place: str, kind: str, value: str, dtype: str) -> None:
         if dtype == "bool":

@@ -27,6 +27,7 @@ from jitgraph.cgen.ir import (
     Blocks,
     Buffer,
     For,
+    Init,
     Kernel,
     Many,
     Number,
@@ -281,22 +282,22 @@ class EntryEmitter:
         self._parallel(kernel, replace(parts, n="chunks"))
         emitter = Emitter(kernel)
         for acc, target, at in kernel.partials:
-            folded, dtype = self._fold_chunks(acc, emitter)
-            cast = "" if dtype == target.dtype else f"({_C[target.dtype]})"
+            folded = self._fold_chunks(acc, emitter)
+            cast = "" if acc.result.dtype == target.dtype else f"({_C[target.dtype]})"
             self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
         self.out("}")
 
-    def _fold_chunks(self, acc: Accumulator, emitter: Emitter) -> tuple[str, str]:
-        """Fold what the chunks leave, in their order: the C expression of the result, its dtype."""
+    def _fold_chunks(self, acc: Accumulator, emitter: Emitter) -> str:
+        """Fold what the chunks leave, in their order: the C expression of the result."""
         if acc.dtype in dtypes.FLOATS and not acc.position:
-            return f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)", acc.dtype
+            return f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
         emitter.lines = []
-        emitter._init(acc, 1)
+        emitter.statement(Init(acc), 1, ())
         emitter.line(1, "for (int64_t c = 0; c < chunks; c++)")
         emitter.combine_chunk(acc, 2)
         for line in emitter.lines:
             self.out(line)
-        return list(acc.variables.items())[-1]
+        return acc.result.name
 
     def _call_bands(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
         bands = f"{kernel.name}_bands"

@@ -153,7 +153,7 @@ def run_kernel(kernel: Kernel, memory: dict[str, Array], names: Mapping[str, Any
             memory[b.name] = np.ravel(b.fill.node.op.evaluate(state, shape)[1])
     run.run(kernel.body)
     for acc, target, at in kernel.partials:
-        result = np.asarray(run.names[acc.position or acc.name])
+        result = np.asarray(run.names[acc.result.name])
         run._cell(target, at)[...] = cast_array(result, target.dtype)
 
 

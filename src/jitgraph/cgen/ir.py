@@ -210,10 +210,14 @@ class Accumulator:
     position: str = ""  # the companion variable of argmax and argmin
 
     @property
+    def result(self) -> Ref:
+        """The local variable that holds what is asked for in the end."""
+        return Ref(self.position, "int64") if self.position else Ref(self.name, self.dtype)
+
+    @property
     def variables(self) -> dict[str, str]:
-        """Its local variables and their dtypes, the result last."""
-        position = {self.position: "int64"} if self.position else {}
-        return {self.name: self.dtype, **position}
+        """Its local variables and their dtypes."""
+        return {self.name: self.dtype, self.result.name: self.result.dtype}
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,7 @@ class Blocks:
     fills: tuple[tuple[Buffer, Poly], ...] = ()  # what is made for each block, and from where on
     abreast: tuple[int, str] | None = None
     reach: bool = False
-    in_lanes: bool = False  # whether the only fold, a sum, is kept in registers (JG_SUM_LANES)
+    in_lanes: bool = False  # whether the only fold, a sum, is kept in registers (JG_SUM_...)
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ class ClusterLowering:
         if chunk:
             self.partials.append((acc, target, at))
             return []
-        source = Ref(acc.position or acc.name, "int64" if acc.position else acc.dtype)
+        source = acc.result
         statements: list[Any] = []
         value: Atom = source
         if source.dtype != target.dtype:

@@ -34,6 +34,7 @@ from jitgraph.cgen.ir import (
 )
 from jitgraph.cgen.lower import used_names
 from jitgraph.cgen.narrow import narrow_apart
+from jitgraph.cgen.stages import ahead_of
 
 BLOCKED_KINDS = ("sum", "prod", "max", "min", "argmax", "argmin")
 
@@ -307,44 +308,28 @@ def _own_names(loop: For | Blocks) -> set[str]:
 
 
 def sum_in_lanes(kernel: Kernel) -> Kernel:
-    """Add cheap values where they are computed, rather than make a block of them first."""
-    return replace(kernel, body=tuple(map(_in_lanes, kernel.body)))
+    """Add values where they are computed, rather than make a block of them first.
+
+    Those that are cheap, and those that take long if several vectors of them are computed abreast,
+    but for blocks that are made in stages.
+    """
+    staged = ahead_of(kernel) is not None
+    body = tuple(_in_lanes(s, staged) for s in kernel.body)
+    asks = any(isinstance(s, Blocks) and s.in_lanes and s.abreast for s in walk(body))
+    return replace(kernel, body=body, headers=kernel.headers | ({"jg_stream.h"} if asks else set()))
 
 
-def _in_lanes(s: Any) -> Any:
+def _in_lanes(s: Any, staged: bool) -> Any:
     if isinstance(s, For):
-        return replace(s, body=tuple(map(_in_lanes, s.body)))
-    if not isinstance(s, Blocks) or not _is_one_sum(s):
+        return replace(s, body=tuple(_in_lanes(t, staged) for t in s.body))
+    if not isinstance(s, Blocks) or len(s.folds) != 1 or s.fills:
         return s
-    return replace(s, in_lanes=all(isinstance(t, Let) and not is_dear(t) for t in s.body))
-
-
-def sum_abreast(kernel: Kernel) -> Kernel:
-    """The same for values that take long, of which several vectors are computed abreast."""
-    loop = top_loop(kernel)
-    if isinstance(loop, For) and loop.ahead is not None:
-        return kernel  # its blocks are made in stages
-    body = tuple(map(_summed_abreast, kernel.body))
-    if body == kernel.body:
-        return kernel
-    return replace(kernel, body=body, headers=kernel.headers | {"jg_stream.h"})
-
-
-def _summed_abreast(s: Any) -> Any:
-    if isinstance(s, For):
-        return replace(s, body=tuple(map(_summed_abreast, s.body)))
-    if not isinstance(s, Blocks) or s.abreast is None or not _is_one_sum(s):
-        return s
-    both = {s.abreast[1], s.folds[0].acc.dtype}
-    return replace(s, in_lanes=both == {"float64"} and all(isinstance(t, Let) for t in s.body))
-
-
-def _is_one_sum(s: Blocks) -> bool:
-    """Whether the values of blocks are added, and nothing else is made of them."""
-    if len(s.folds) != 1 or s.fills:
-        return False
     (fold,) = s.folds
-    return fold.acc.kind == "sum" and fold.source is None
+    simple = fold.acc.kind == "sum" and fold.source is None
+    cheap = not any(map(is_dear, s.body))
+    abreast = s.abreast is not None and {s.abreast[1], fold.acc.dtype} == {"float64"}
+    only_values = all(isinstance(t, Let) for t in s.body)
+    return replace(s, in_lanes=simple and only_values and (cheap or (abreast and not staged)))
 
 
 def drop_dead_lets(kernel: Kernel) -> Kernel:
@@ -445,10 +430,9 @@ PASSES = (
     fill_blocks,
     fold_in_place,
     narrow_apart,
-    sum_in_lanes,
     set_abreast,
     look_ahead,
-    sum_abreast,
+    sum_in_lanes,
     collect,
 )
 
