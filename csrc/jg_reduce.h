@@ -117,6 +117,19 @@ JG_FOLD(wide_sum, f64, double, float, 0, JG_PLUS) /* the bits of the sum of the 
 JG_FOLD(prod, f32, float, float, 1, JG_TIMES)
 JG_FOLD(prod, f64, double, double, 1, JG_TIMES)
 
+/* The sum of any number of values, block by block. */
+#define JG_LONG_SUM(t, T)                                                                          \
+    static inline T jg_long_sum_##t(const T *x, int64_t n)                                         \
+    {                                                                                              \
+        T sum = 0, lost = 0;                                                                       \
+        for (int64_t i = 0; i < n; i += JG_BLOCK)                                                  \
+            JG_ADD(sum, lost, jg_block_sum_##t(x + i, n - i < JG_BLOCK ? n - i : JG_BLOCK));       \
+        return sum;                                                                                \
+    }
+
+JG_LONG_SUM(f32, float)
+JG_LONG_SUM(f64, double)
+
 /* sum = the sum of what the body makes of `value` for i = first, ..., last - 1, in the order in which
  * jg_block_sum adds a block: the same bits without a block in memory. */
 #define JG_SUM_LANES(sum, i, first, last, ...)                                                     \

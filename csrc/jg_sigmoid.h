@@ -17,8 +17,8 @@ JG_MATH double jg_sigmoid_f64(double x) {
     const double t = JG_FMA(y, 0x1.71547652b82fep+0, JG_LIFT_F64);
     const double k = t - JG_LIFT_F64, big = jg_exponent_f64(t);
     const double r = JG_FMA(k, 0x1.a39ef35793c76p-33, JG_FMA(k, 0x1.62e42feep-1, -y));
-    const double s = big * JG_LOWER_F64, d = (1.0 + s) + r, z = r * r;
-    const double lost = (s + (1.0 - d)) + r;
+    const double d = JG_FMA(big, JG_LOWER_F64, 1.0) + r, z = r * r;
+    const double lost = JG_FMA(big, JG_LOWER_F64, 1.0 - d) + r;
     const double lo = JG_FMA(jg_exp_q_f64(r, z), z, lost);
     const double q = 1.0 / (d + lo), part = q * big;
     const double residual = JG_FMA(-q, lo, jg_residual_f64(1.0, q, d));
@@ -31,8 +31,8 @@ JG_MATH float jg_sigmoid_f32(float x) {
     const float t = JG_FMAF(y, 0x1.715476p+0f, JG_LIFT_F32);
     const float k = t - JG_LIFT_F32, big = jg_exponent_f32(t);
     const float r = JG_FMAF(k, 0x1.7f7d1cp-20f, JG_FMAF(k, 0x1.62e4p-1f, -y));
-    const float s = big * JG_LOWER_F32, d = (1.0f + s) + r, z = r * r;
-    const float lost = (s + (1.0f - d)) + r;
+    const float d = JG_FMAF(big, JG_LOWER_F32, 1.0f) + r, z = r * r;
+    const float lost = JG_FMAF(big, JG_LOWER_F32, 1.0f - d) + r;
     const float lo = JG_FMAF(jg_exp_q_f32(r, z), z, lost);
     const float q = 1.0f / (d + lo), part = q * big;
     const float residual = JG_FMAF(-q, lo, jg_residual_f32(1.0f, q, d));

@@ -30,7 +30,8 @@ LARGEST_COPY = 256 << 20
 class Line:
     """One loop, product or step.
 
-    kind:    "loop", "product", "call", "check", "inner loop", or "python"
+    kind:    "loop", "product", "sweep" (two products and the loop between them, in one reading of
+             their matrix), "call", "check", "inner loop", or "python"
     what:    what it computes, in the names of the program
     where:   the lines of the program it comes from
     seconds: median over the calls
@@ -111,7 +112,7 @@ def _cut(line: Line) -> str:
 
 
 class TimedStep(CompiledStep):
-    """An entry that leaves the times of its items behind the lengths of its outputs."""
+    """An entry that leaves the times of its groups behind the lengths of its outputs."""
 
     def __init__(self, lib: Any, host: Any, step: dict[str, Any], first: int, marks: int):
         super().__init__(lib, host, step)
@@ -120,7 +121,7 @@ class TimedStep(CompiledStep):
         self.call = self._caller()
 
     def items(self, count: int) -> list[tuple[float, int]]:
-        """(seconds, bytes) of each item of the last call."""
+        """(seconds, bytes) of each group of items of the last call."""
         info, at = self.free[-1].info, self.first
         ends = [int(info[at])] + [int(info[at + 2 * k + 1]) for k in range(count)]
         return [((ends[k + 1] - ends[k]) * 1e-9, int(info[at + 2 * k + 2])) for k in range(count)]
@@ -169,7 +170,7 @@ class Profiler:
         return Profile(lines, statistics.median(totals), limit, threads, calls)
 
     def _call(self, inputs: tuple[Any, ...]) -> list[list[tuple[float, int]]]:
-        """(seconds, bytes) of each item of each step."""
+        """(seconds, bytes) of what is timed in each step."""
         program = self.function.compiled.program
         values: list[Any] = [*inputs, *program.blank[len(inputs) :]]
         times: list[list[tuple[float, int]]] = []
@@ -179,7 +180,7 @@ class Profiler:
             results = step(arguments)
             seconds = time.perf_counter() - started
             if isinstance(step, TimedStep):
-                times.append(step.items(len(part.items)))
+                times.append(step.items(len(part.groups)))
             else:
                 moved = sum(a.nbytes for a in (*arguments, *results) if isinstance(a, np.ndarray))
                 times.append([(seconds, moved)])
@@ -254,29 +255,36 @@ def _names(function: Any, plan: Any) -> dict[Variable, str]:
 
 
 def _descriptions(part: Any, names: dict[Variable, str]) -> list[tuple[str, str, str]]:
-    """(kind, what, where) of each item of a segment, or of the one node that Python runs."""
-    from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Routine
+    """(kind, what, where) of each group of a segment, or of the one node that Python runs."""
     from jitgraph.cgen.segment import Segment
 
     if not isinstance(part, Segment):
         return [("python", op_label(part), format_origin(part.origins))]
     called = {b.name: names[v] for v, b in part.buffers.items() if v in names}
+    items = [_described(part, number, called) for number in range(len(part.items))]
     found: list[tuple[str, str, str]] = []
-    for number, item in enumerate(part.items):
-        if isinstance(item, Cluster):
-            what, where = _loop(part, item, number)
-            found.append(("loop", _renamed(what, called), where))
-            continue
-        where = format_origin(item.node.origins)
-        if isinstance(item, (Product, Routine)):
-            kind = "product" if isinstance(item, Product) else "call"
-            found.append((kind, _renamed(_node_text(part, item.node), called), where))
-        elif isinstance(item, LabelCheck):
-            what = f"labels in {part.buffers[item.labels].name}"
-            found.append(("check", _renamed(what, called), where))
-        else:
-            found.append(("inner loop", op_label(item.node), where))
+    for group in part.groups:
+        kinds, texts, places = zip(*(items[number] for number in group), strict=True)
+        kind = kinds[0] if len(group) == 1 else "sweep"
+        found.append((kind, "; ".join(texts), ", ".join(dict.fromkeys(places))))
     return found
+
+
+def _described(segment: Any, number: int, called: dict[str, str]) -> tuple[str, str, str]:
+    from jitgraph.cgen.fuse import Cluster, LabelCheck, Product, Routine
+
+    item = segment.items[number]
+    if isinstance(item, Cluster):
+        what, where = _loop(segment, item, number)
+        return "loop", _renamed(what, called), where
+    where = format_origin(item.node.origins)
+    if isinstance(item, (Product, Routine)):
+        kind = "product" if isinstance(item, Product) else "call"
+        return kind, _renamed(_node_text(segment, item.node), called), where
+    if isinstance(item, LabelCheck):
+        what = f"labels in {segment.buffers[item.labels].name}"
+        return "check", _renamed(what, called), where
+    return "inner loop", op_label(item.node), where
 
 
 def _loop(segment: Any, cluster: Any, number: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Products of matrices and vectors made in C (jg_gemm.h, jg_gemv.h) against exact sums."""
+"""Products made in C (jg_gemm.h, jg_gemv.h, jg_sweep.h) against exact sums."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ void small_gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a
                     {real} *y);
 void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a, const {real} *x,
               {real} *y);
+int64_t sweep_tile_{t}(int64_t m, int64_t k);
+int64_t sweep_parts_{t}(int64_t m, int64_t k);
+void sweep_{t}(intptr_t pool, int64_t m, int64_t k, const {real} *a, const {real} *x, {real} *y,
+               int64_t each, {real} *e, {real} *z, {real} *parts);
 """
     for t, real in REAL.items()
 )
@@ -35,6 +39,7 @@ SOURCE = """
 #define JG_POOL_IMPLEMENTATION
 #include "jg_gemm.h"
 #include "jg_gemv.h"
+#include "jg_sweep.h"
 
 #define EXPORT __attribute__((visibility("default")))
 """ + "".join(
@@ -58,6 +63,35 @@ EXPORT void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *
 {{
     const jg_host host = {{.pool = pool, .parallel_min = 1}};
     jg_gemv_{t}(&host, ta, m, k, a, x, y);
+}}
+
+EXPORT int64_t sweep_tile_{t}(int64_t m, int64_t k)
+{{
+    return jg_sweep_tile(m, k, sizeof({real}));
+}}
+EXPORT int64_t sweep_parts_{t}(int64_t m, int64_t k)
+{{
+    return jg_sweep_parts(m, k, sizeof({real}));
+}}
+
+typedef struct {{ const {real} *y; {real} *e; int64_t m, each; }} halves_{t};
+
+static void halve_{t}(void *arg, int64_t begin, int64_t end)
+{{
+    const halves_{t} *h = arg;
+    for (int64_t i = begin * h->each; i < end * h->each && i < h->m; i++)
+        h->e[i] += (h->y[i] - 1) / 2;
+}}
+
+/* each: 0 for e = y, else e += (y - 1) / 2 in so many rows at a time. */
+EXPORT void sweep_{t}(intptr_t pool, int64_t m, int64_t k, const {real} *a, const {real} *x,
+                      {real} *y, int64_t each, {real} *e, {real} *z, {real} *parts)
+{{
+    const jg_host host = {{.pool = pool, .parallel_min = 1}};
+    halves_{t} h = {{y, e, m, each}};
+    const int64_t n = each ? (m + each - 1) / each : 0;
+    const jg_rowwise rows = {{each ? halve_{t} : 0, &h, n, 1, 2, each}};
+    jg_sweep_{t}(&host, m, k, a, x, y, rows, each ? e : y, z, parts);
 }}
 """
     for t, real in REAL.items()
@@ -119,6 +153,37 @@ class Products:
         getattr(self.lib, f"{small}gemv_{t}")(self.pool, ta, *a.shape, pa, px, py)
         assert np.isnan(around[:17]).all() and np.isnan(around[17 + inner.size :]).all()
         return inner.copy()
+
+    def sweep(
+        self, t: str, a: Array, x: Array, each: int, shift: int = 0
+    ) -> tuple[Array, Array, Array]:
+        """y = a . x, e = (y - 1) / 2 in `each` rows at a time or y itself, z = transpose(a) . e.
+
+        `shift`: bytes by which the matrix lies behind the beginning of a line of the cache.
+        """
+        m, k = a.shape
+        room = np.zeros(a.nbytes + 128, np.uint8)
+        at = -room.ctypes.data % 64 + shift
+        stored = room[at : at + a.nbytes].view(a.dtype)
+        stored[:] = a.ravel()
+        _, vector = self._guarded(x)
+        outer, inner = [], []
+        parts = getattr(self.lib, f"sweep_parts_{t}")(m, k)
+        for size in (m, m, k, parts * k):
+            around, inside = self._guarded(np.full(size, np.nan, a.dtype))
+            outer.append(around)
+            inner.append(inside)
+        y, e, z, part = inner
+        e[:] = 0  # so that a row that is made twice is seen
+        pointers = [self._pointer(v, t) for v in (stored, vector, y, e, z, part)]
+        function = getattr(self.lib, f"sweep_{t}")
+        function(self.pool, m, k, *pointers[:3], each, *pointers[3:])
+        for around in outer:
+            assert np.isnan(around[:17]).all() and np.isnan(around[-17:]).all()
+        return y.copy(), e.copy() if each else y.copy(), z.copy()
+
+    def tile(self, t: str, a: Array) -> int:
+        return int(getattr(self.lib, f"sweep_tile_{t}")(*a.shape))
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +265,67 @@ def test_matrix_and_vector(library: Callable[[str], Products], t: str, level: st
             found = products.gemv(t, a, x, ta)
             bound = k / 2 + 16 if min(m, k) >= 64 and level != "x86-64-v2" else k + 1
             check(found[:, None], t, a, x[:, None], bound)
+
+
+# Below the least size, of one band, with a last tile and a last group of rows that are short, of
+# several bands, of which the last is short, and with rows that are too long.
+SWEPT = ((70, 80), (400, 784), (403, 777), (2100, 64), (1031, 77), (997, 1101), (64, 9000))
+SWEPT += ((5003, 130), (100, 16385 * 2))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("t", REAL)
+def test_two_products_in_one_reading(
+    library: Callable[[str], Products], t: str, level: str
+) -> None:
+    products, rng = library(level), np.random.default_rng(12)
+    tiles = []
+    for m, k in SWEPT:
+        a = rng.standard_normal((m, k)).astype(DTYPE[t])
+        x = rng.standard_normal(k).astype(DTYPE[t])
+        tile = products.tile(t, a)
+        tiles.append(tile)
+        y = products.gemv(t, a, x, 0)
+        for each in (0, 1, tile or 5):
+            found, e, z = products.sweep(t, a, x, each)
+            assert np.array_equal(found, y)
+            assert np.array_equal(e, (y - 1) / 2 if each else y)
+            check(z[:, None], t, a.T, e[:, None], m / 8 + 12 if tile else m + 1)
+    whole = {"f64": [0, 8, 8, 64, 48, 8, 0, 24, 0], "f32": [0, 8, 8, 64, 0, 8, 8, 56, 0]}
+    # Without AVX2 the vectors of the library are longer, and both products are left to it.
+    assert tiles == ([0] * len(SWEPT) if level in ("x86-64", "x86-64-v2") else whole[t])
+
+
+@pytest.mark.parametrize("t", REAL)
+def test_a_sweep_has_the_same_bits_everywhere(products: Products, t: str) -> None:
+    rng = np.random.default_rng(13)
+    for m, k in SWEPT:
+        a = rng.standard_normal((m, k)).astype(DTYPE[t])
+        x = rng.standard_normal(k).astype(DTYPE[t])
+        results = []
+        for threads in (1, 2, 3):
+            products.pool = products.lib.jg_pool_new(threads)
+            for shift in (0, 16, 8 * a.itemsize - a.itemsize):
+                results.append(products.sweep(t, a, x, products.tile(t, a) or 5, shift))
+        products.pool = 0
+        for other in results[1:]:
+            assert all(np.array_equal(p, q) for p, q in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("t", REAL)
+def test_a_sweep_spreads_nan_and_inf_as_the_sums_do(products: Products, t: str) -> None:
+    rng = np.random.default_rng(14)
+    for m, k in ((403, 777), (5003, 130)):
+        a = rng.integers(-2, 3, (m, k)).astype(DTYPE[t])
+        x = np.zeros(k, DTYPE[t])
+        a[m - 1, k - 1], a[3, 5], a[m // 2, 7] = np.inf, -np.inf, np.nan
+        y, e, z = products.sweep(t, a, x, 1)
+        assert np.array_equal(np.isnan(y), ~np.isfinite(a).all(axis=1))
+        with np.errstate(invalid="ignore"):
+            assert np.array_equal(z, (a * e[:, None]).sum(axis=0), equal_nan=True)
+        assert np.isnan(z).all()
+        clean = np.where(np.isnan(e), 0, e).astype(e.dtype)
+        assert not np.isnan(products.gemv(t, np.where(np.isfinite(a), a, 0).T, clean, 0)).any()
 
 
 def test_the_bound_tells_a_term_too_few(products: Products) -> None:

@@ -4,6 +4,7 @@
 #include "jg_gemv.h"
 #include "jg_pool.h"
 #include "jg_reduce.h"
+#include "jg_sweep.h"
 
 // s1 = sum(sqr(s0 - 1.0))   (test_golden.py, test_golden.py)
 // s2 = ((1.0 / float64(length)) * (s0 - 1.0)) * 2.0
@@ -84,10 +85,14 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         info[1] = 0, info[2] = n1, info[3] = n2;
         return JG_CHECK;
     }
+    const int64_t w0_tile = jg_sweep_tile(n0, n1, 8);
+    const int64_t w0_parts = jg_sweep_parts(n0, n1, 8);
     const int64_t s0_at = 0;
     const int64_t s1_at = s0_at + jg_round_up(8*n0);
     const int64_t s2_at = s1_at + jg_round_up(8);
-    const int64_t need = s2_at + jg_round_up(8*n0);
+    const int64_t w0_part_at = s2_at + jg_round_up(8*n0);
+    const int64_t sum3_of_at = w0_part_at + jg_round_up(8*w0_parts*n1);
+    const int64_t need = sum3_of_at + jg_round_up(8*n0);
     const int64_t out1[] = {n1};
     if (!outs || info[0] < need || !jg_output_fits(host, outs, 1, 1, out1)) {
         info[4] = need;
@@ -99,17 +104,18 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
     double *s0 = (double *)(scratch + s0_at);
     double *s1 = (double *)(scratch + s1_at);
     double *s2 = (double *)(scratch + s2_at);
-    jg_gemv_f64(host, 0, n0, n1, a0, a1, s0);
+    double *w0_part = (double *)(scratch + w0_part_at);
+    double *sum3_of = (double *)(scratch + sum3_of_at);
     {
-        const int64_t chunk = jg_chunk_length(n0, 1);
+        const int64_t chunk = w0_tile ? w0_tile : jg_chunk_length(n0, 1);
         const int64_t chunks = (n0 + chunk - 1) / chunk;
-        double sum3_of[JG_CHUNKS];
         struct k1_sum_mul_args k = {chunk, n0, n3, s0, s2, sum3_of};
-        jg_parallel_for(host->pool, chunks, 1, 2, k1_sum_mul_range, &k);
-        s1[0] = jg_block_sum_f64(sum3_of, chunks);
+        const jg_rowwise rows = {k1_sum_mul_range, &k, chunks, 1, 2, chunk};
+        jg_sweep_f64(host, n0, n1, a0, a1, s0, rows, s2, z1, w0_part); jg_scale_add_f64(n1, -a2[0],
+                     1.0, a1, z1);
+        s1[0] = jg_long_sum_f64(sum3_of, chunks);
     }
     k2_true_div(n3, s1, z0);
-    jg_gemv_f64(host, 1, n1, n0, a0, s2, z1); jg_scale_add_f64(n1, -a2[0], 1.0, a1, z1);
     return JG_OK;
 }
 

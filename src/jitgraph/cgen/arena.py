@@ -35,19 +35,19 @@ def shared_places(segment: Segment) -> dict[str, str]:
     if segment.around is not None or any(isinstance(i, (Loop, Choice)) for i in segment.items):
         return {}
     last: dict[str, int] = {}
-    for number in range(len(segment.items)):
-        last.update((b.name, number) for b in _touched(segment, number))
+    for time, group in enumerate(segment.groups):
+        last.update((b.name, time) for number in group for b in _touched(segment, number))
     fixed = {segment.buffers[v].name for v in segment.lengths.awaited() if v in segment.buffers}
     mine = {b.name for b in segment.scratch} - fixed
     places: dict[str, str] = {}
     left: list[_Left] = []
-    for number in range(len(segment.items)):
-        for b in _touched(segment, number):
+    for time, group in enumerate(segment.groups):
+        for b in [b for number in group for b in _touched(segment, number)]:
             if b.name not in mine:
                 continue
             mine.discard(b.name)
             size = bytes_of(b)
-            ready = [p for p in left if p.after < number and _degree(p.size) == _degree(size)]
+            ready = [p for p in left if p.after < time and _degree(p.size) == _degree(size)]
             if ready:
                 taken = min(ready, key=lambda p: p.size != size)
                 left.remove(taken)
@@ -58,7 +58,7 @@ def shared_places(segment: Segment) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Left:
-    """A place that is free after the item of number `after`; the last array there had `size`."""
+    """A place that is free after the group of number `after`; the last array there had `size`."""
 
     place: str
     after: int

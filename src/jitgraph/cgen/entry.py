@@ -10,24 +10,20 @@ from typing import Any
 import numpy as np
 
 from jitgraph import dtypes
-from jitgraph.cgen import strided
+from jitgraph.cgen import partials, strided, sweep
 from jitgraph.cgen.arena import bytes_of, shared_places
 from jitgraph.cgen.build import Builder
 from jitgraph.cgen.emit import (
     Emitter,
     broken,
     emit_kernel,
-    fold_bands,
     literal,
-    partial_variables,
 )
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Routine
 from jitgraph.cgen.ir import (
-    Accumulator,
     Blocks,
     Buffer,
     For,
-    Init,
     Kernel,
     Many,
     Number,
@@ -46,7 +42,6 @@ from jitgraph.cgen.ranges import (
     stream_condition,
     streamed,
     trampoline,
-    work,
 )
 from jitgraph.cgen.segment import Segment
 from jitgraph.cgen.stages import ahead_of, behind_condition, follow, follows
@@ -206,12 +201,12 @@ class EntryEmitter:
                 others += [segment.buffers[v] for v in used if v in segment.buffers]
         return others
 
-    def _arguments(self, kernel: Kernel) -> list[str]:
+    def arguments(self, kernel: Kernel) -> list[str]:
         partial = {b.name for band in kernel.bands for b in (band.running, band.target)}
-        given = [self._pointer(b) for b in kernel.buffers if b.name not in partial]
+        given = [self.pointer(b) for b in kernel.buffers if b.name not in partial]
         return [*kernel.lengths, *given]
 
-    def _pointer(self, b: Buffer) -> str:
+    def pointer(self, b: Buffer) -> str:
         return f"jg_table({b.name}_{self.number})" if b.kind == "const" else b.name
 
     def _statements(self, kernel: Kernel) -> None:
@@ -229,28 +224,36 @@ class EntryEmitter:
             self._statements(kernel)
             return
         split = self._split(kernel)
-        self._wide_accumulators(kernel)
-        args = self._arguments(kernel)
+        self.wide_accumulators(kernel)
+        args = self.arguments(kernel)
         if not split:
             self.out(f"{kernel.name}({', '.join(args)});")
             return
         loop = top_loop(kernel)
         assert loop is not None
         self.headers.add("jg_pool.h")
+        parts = Division.of(kernel, loop)
+        self.out("{")
         if split == "rows":
-            self.out("{")
-            results = self._streamed(kernel)
-            if results:
-                args = [*args, stream_condition(kernel, results)]
-            elif follows(kernel):
-                self.out(f"    const int32_t stream = {behind_condition(kernel)};")
-            self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
-            self._parallel(kernel, Division.of(kernel, loop))
-            self.out("}")
+            self.row_arguments(kernel)
+            self._parallel(kernel, parts)
         elif split == "bands":
-            self._call_bands(kernel, loop, args)
+            partials.call_bands(self, kernel, loop, args)
         else:
-            self._call_chunks(kernel, loop, args)
+            partials.chunk_arguments(self, kernel, parts.chunk, parts.n, "[JG_CHUNKS]")
+            self._parallel(kernel, replace(parts, n="chunks"))
+            partials.fold_chunks(self, kernel)
+        self.out("}")
+
+    def row_arguments(self, kernel: Kernel) -> None:
+        """Define `k`, the arguments of a loop over independent rows."""
+        results = self._streamed(kernel)
+        args = self.arguments(kernel)
+        if results:
+            args.append(stream_condition(kernel, results))
+        elif follows(kernel):
+            self.out(f"    const int32_t stream = {behind_condition(kernel)};")
+        self.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
 
     def _parallel(self, kernel: Kernel, parts: Division) -> None:
         """Run a loop, whose arguments stand in `k`, on all threads."""
@@ -269,68 +272,14 @@ class EntryEmitter:
     def _gather_name(self, kernel: str) -> str:
         return f"g{list(self.gathers).index(kernel)}"
 
-    def _call_chunks(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
-        variables = partial_variables(kernel)
-        names = [f"{name}_of" for name in variables]
-        parts = Division.of(kernel, loop)
-        self.out("{")
-        self.out(f"    const int64_t chunk = {parts.chunk};")
-        self.out(f"    const int64_t chunks = {parts.n};")
-        for name, dtype in variables.items():
-            self.out(f"    {_C[dtype]} {name}_of[JG_CHUNKS];")
-        self.out(f"    struct {kernel.name}_args k = {{{', '.join(['chunk', *args, *names])}}};")
-        self._parallel(kernel, replace(parts, n="chunks"))
-        emitter = Emitter(kernel)
-        for acc, target, at in kernel.partials:
-            folded = self._fold_chunks(acc, emitter)
-            cast = "" if acc.result.dtype == target.dtype else f"({_C[target.dtype]})"
-            self.out(f"    {target.name}[{poly_text(at)}] = {cast}{folded};")
-        self.out("}")
-
-    def _fold_chunks(self, acc: Accumulator, emitter: Emitter) -> str:
-        """Fold what the chunks leave, in their order: the C expression of the result."""
-        if acc.dtype in dtypes.FLOATS and not acc.position:
-            return f"jg_block_{acc.kind}_{dtypes.TAGS[acc.dtype]}({acc.name}_of, chunks)"
-        emitter.lines = []
-        emitter.statement(Init(acc), 1, ())
-        emitter.line(1, "for (int64_t c = 0; c < chunks; c++)")
-        emitter.combine_chunk(acc, 2)
-        for line in emitter.lines:
-            self.out(line)
-        return acc.result.name
-
-    def _call_bands(self, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
-        bands = f"{kernel.name}_bands"
-        names = [b.name for b in kernel.bands]
-        self.out("{")
-        self.out(f"    const int64_t band = ({poly_text(loop.extent)} + {bands} - 1) / {bands};")
-        self.out(f"    struct {kernel.name}_args k = {{{', '.join(['band', *args, *names])}}};")
-        self.out(f"    jg_parallel_for(host->pool, {bands}, 1, 2, {kernel.name}_range, &k);")
-        emitter = Emitter(kernel)
-        fold_bands(emitter, kernel)
-        for line in emitter.lines:
-            self.out(f"    {line}")
-        self.out("}")
-
-    def _count_bands(self) -> None:
-        """How many bands there are decides how much memory they need."""
-        for kernel in self.segment.kernels.values():
-            loop = top_loop(kernel)
-            if kernel.bands and loop is not None:
-                size = Poly.const(0)
-                for b in kernel.bands:
-                    size = size + b.size
-                count = f"jg_band_count({poly_text(loop.extent)}, {work(loop)}, {poly_text(size)})"
-                self.out(f"const int64_t {kernel.name}_bands = {count};")
-
-    def _wide_accumulators(self, kernel: Kernel) -> None:
+    def wide_accumulators(self, kernel: Kernel) -> None:
         banded = {b.running.name for b in kernel.bands}
         for b in kernel.buffers:
             if b.kind == "wide" and b.name not in banded:
                 self.out(f"{_C[b.dtype]} *{b.name} = ({_C[b.dtype]} *)(scratch + {b.name}_at);")
 
     def _product(self, item: Product) -> None:
-        text, headers = product_call(item, self.segment.buffers, self._pointer, self.often)
+        text, headers = product_call(item, self.segment.buffers, self.pointer, self.often)
         self.headers |= headers
         self.out(text)
 
@@ -347,7 +296,7 @@ class EntryEmitter:
             v = (node.inputs if side == "x" else node.outputs)[int(number)]
             dims = tuple(map(self.segment.lengths.poly, self.segment.lengths.shape(v)))
             if kind is None:
-                return self._pointer(buffers[v])
+                return self.pointer(buffers[v])
             return poly_text(_product(dims) if kind == "n" else dims[int(axis)])
 
         call = re.sub(r"\{(?:([nd]):)?([xz])(\d+)(?::(\d+))?\}", operand, item.template)
@@ -378,7 +327,7 @@ class EntryEmitter:
         number = self._label_number(item)
         tag = dtypes.TAGS[labels.dtype]
         self.out("{")
-        self.out(f"    const {_C[labels.dtype]} *entry = {self._pointer(labels)};")
+        self.out(f"    const {_C[labels.dtype]} *entry = {self.pointer(labels)};")
         self.out(f"    const int64_t bad = jg_bad_{kind}_{tag}(entry, {rows}, {columns});")
         self.out("    if (bad >= 0) {")
         self.out(f"        info[1] = {number}, info[2] = bad, info[3] = (int64_t)entry[bad];")
@@ -398,7 +347,8 @@ class EntryEmitter:
         self._divide_gathered()
         for loop in self.loops.values():
             loop.prologue()
-        self._count_bands()
+        partials.count_bands(self)
+        sweep.define_tiles(self)
         self._plan()
         self.items()
         self.out("return JG_OK;")
@@ -409,8 +359,15 @@ class EntryEmitter:
 
     def items(self) -> None:
         """Loops, products and checks in their order."""
-        for number in range(len(self.segment.items)):
-            self._item(number)
+        for group in self.segment.groups:
+            self.group(group)
+
+    def group(self, group: sweep.Group) -> None:
+        """Items that are run together."""
+        if group[0] in self.segment.sweeps:
+            sweep.run(self, self.segment.sweeps[group[0]])
+        else:
+            self._item(group[0])
 
     def _item(self, number: int) -> None:
         item = self.segment.items[number]

@@ -208,7 +208,7 @@ class LoopEmitter:
     def _memory(self, piece: Piece) -> str:
         """The address of the first row of a piece."""
         b = self.outer.segment.buffers[piece.base]
-        pointer = self.outer._pointer(b)
+        pointer = self.outer.pointer(b)
         return f"((const {_C[b.dtype]} *){pointer})" if b.kind == "const" else pointer
 
     def _declare_operands(self) -> None:
@@ -398,7 +398,7 @@ class ChoiceEmitter:
 
     def run(self) -> None:
         out, outer, node = self.outer.out, self.outer, self.choice.node
-        condition = outer._pointer(outer.segment.buffers[node.inputs[0]])
+        condition = outer.pointer(outer.segment.buffers[node.inputs[0]])
         where = safe(format_origin(node.origins))
         if where:
             out(f"/* {where} */")
@@ -407,7 +407,7 @@ class ChoiceEmitter:
             outer.depth += 1
             for v, inner in zip(node.inputs[1:], body.segment.slots, strict=True):
                 b = body.segment.buffers[inner]
-                memory = outer._pointer(outer.segment.buffers[v])
+                memory = outer.pointer(outer.segment.buffers[v])
                 outer.declare(b.name, f"const {_C[b.dtype]} *{b.name} = {memory};")
             for v, inner in zip(node.outputs, body.segment.outputs, strict=True):
                 b = body.segment.buffers[inner]

@@ -16,6 +16,25 @@ from jitgraph.ops.linalg import Gemm
 
 
 @dataclass(frozen=True)
+class MatrixVector:
+    """y = op(matrix) · vector; `turned`: the matrix is stored as the transpose of what is meant."""
+
+    turned: int
+    matrix: Variable
+    vector: Variable
+
+
+def matrix_vector(item: Product, buffers: dict[Variable, Buffer]) -> MatrixVector | None:
+    """A product of a matrix and a vector as such, None for others."""
+    ranks = (len(buffers[item.a].dims), len(buffers[item.b].dims))
+    if ranks == (2, 1):
+        return MatrixVector(int(item.transpose_a), item.a, item.b)
+    if ranks == (1, 2):  # a row times a matrix is the transpose of the matrix times a column
+        return MatrixVector(1 - int(item.transpose_b), item.b, item.a)
+    return None
+
+
+@dataclass(frozen=True)
 class Factors:
     """C text of what a product is multiplied with and what is added to it."""
 
@@ -44,31 +63,35 @@ def product_call(
     pa, pb = pointer(a), pointer(b)
     ranks = (len(a.dims), len(b.dims))
     ta, tb = int(item.transpose_a), int(item.transpose_b)
-    factors = _factors(item, buffers, pointer)
     if ranks == (1, 1):
         text = f"{c.name}[0] = jg_dot_{t}(host, {poly_text(a.dims[0])}, {pa}, {pb});"
         return text, {"jg_blas.h"}
-    if ranks == (2, 2):
+    found = matrix_vector(item, buffers)
+    if found is None:
+        factors = factors_of(item, buffers, pointer)
         m, k = _pair(a, ta)
         n = poly_text(b.dims[0 if tb else 1])
         last = f"{factors.beta}, {factors.added}, {c.name}"
         text = f"jg_gemm_{t}(host, {ta}, {tb}, {m}, {n}, {k}, {factors.alpha}, {pa}, {pb}, {last});"
         return text, {"jg_blas.h", "jg_gemm.h", "jg_pool.h"}
-    if ranks == (2, 1):
-        m, k = _pair(a, ta)
-        turned = ta
-    else:  # a row times a matrix is the transpose of the matrix times a column
-        k, m = _pair(b, tb)
-        turned, pa, pb = 1 - tb, pb, pa
+    m, k = _pair(buffers[found.matrix], found.turned)
     name = f"jg_small_gemv_{t}" if often else f"jg_gemv_{t}"
-    text = f"{name}(host, {turned}, {m}, {k}, {pa}, {pb}, {c.name});"
-    if not factors.plain:
-        last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
-        text += f" jg_scale_add_{t}({m}, {last});"
-    return text, {"jg_blas.h", "jg_gemv.h", "jg_pool.h"}
+    operands = f"{pointer(buffers[found.matrix])}, {pointer(buffers[found.vector])}"
+    text = f"{name}(host, {found.turned}, {m}, {k}, {operands}, {c.name});"
+    return text + scaled(item, buffers, pointer), {"jg_blas.h", "jg_gemv.h", "jg_pool.h"}
 
 
-def _factors(
+def scaled(item: Product, buffers: dict[Variable, Buffer], pointer: Callable[[Buffer], str]) -> str:
+    """What follows a product of a matrix and a vector that is to be scaled or added to."""
+    factors = factors_of(item, buffers, pointer)
+    if factors.plain:
+        return ""
+    c = buffers[item.node.outputs[0]]
+    last = f"{factors.alpha}, {factors.beta}, {factors.added}, {c.name}"
+    return f" jg_scale_add_{dtypes.TAGS[c.dtype]}({poly_text(c.dims[0])}, {last});"
+
+
+def factors_of(
     item: Product, buffers: dict[Variable, Buffer], pointer: Callable[[Buffer], str]
 ) -> Factors:
     op = item.node.op

@@ -10,6 +10,7 @@ from typing import Any
 from jitgraph import dtypes
 from jitgraph.canonical import own_memory
 from jitgraph.cgen import checks as demands
+from jitgraph.cgen import sweep
 from jitgraph.cgen.build import Builder, is_gather
 from jitgraph.cgen.comment import kernel_comment
 from jitgraph.cgen.fuse import (
@@ -101,6 +102,8 @@ class Segment:
     nested: dict[Apply, Loop | Choice] = field(default_factory=dict)
     bodies: list[Segment] = field(default_factory=list)  # of these, in their order
     written_in_place: set[Apply] = field(default_factory=set)
+    groups: list[sweep.Group] = field(default_factory=list)  # all items, in the order of the C
+    sweeps: dict[int, sweep.Sweep] = field(default_factory=dict)  # by the first of their items
     first_check: int = 0  # the number of its first check in the C function
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class Segment:
         self._place_roots(memory)
         self._reuse_outputs(memory)
         self._lower()
+        self.groups, self.sweeps = sweep.order(self)
         if self.scope is not None:
             self._fit_into_loop()
 
@@ -315,6 +319,7 @@ class Segment:
     def memory(self) -> list[Buffer]:
         """All that must lie in scratch memory, that of the bodies of loops included."""
         mine = [*self.scratch, *self.wide(), *self.bands(), *self._used_rows()]
+        mine += sweep.memory(self)
         return mine + [b for body in self.bodies for b in body.memory()]
 
     def _used_rows(self) -> list[Buffer]:

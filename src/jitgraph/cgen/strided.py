@@ -52,8 +52,9 @@ def gathers(segment: Segment, read_before: Iterable[Variable]) -> Gathers:
         if 0 < v.type.ndim <= AXES and v not in whole
     }
     rows: dict[tuple[str, str], Poly] = {}
-    for kernel in segment.kernels.values():
-        free = VIEWS
+    swept = {s.between for s in segment.sweeps.values()}
+    for number, kernel in segment.kernels.items():
+        free = 0 if number in swept else VIEWS  # tiles of a sweep are not gathered piece by piece
         for b in kernel.buffers:
             if b.name not in slots:
                 continue
@@ -98,7 +99,7 @@ def row_of(kernel: Kernel, name: str) -> Poly | None:
     inner = {s.var for s in walk(loop.body) if isinstance(s, (For, Blocks))}
     fixed = set(kernel.lengths) | {n for s in (loop,) for n in s.extent.names()}
     found: set[Poly] = set()
-    for buffer, at in _places(kernel, name):
+    for buffer, at in places(kernel, name):
         row = Poly.of({_without(m, loop.var): c for m, c in at.terms if loop.var in m})
         rest = Poly.of({m: c for m, c in at.terms if loop.var not in m})
         if row.names() - fixed or rest.names() - fixed - inner:
@@ -109,7 +110,7 @@ def row_of(kernel: Kernel, name: str) -> Poly | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _places(kernel: Kernel, name: str) -> Iterable[tuple[Buffer, Poly]]:
+def places(kernel: Kernel, name: str) -> Iterable[tuple[Buffer, Poly]]:
     """Every address at which the kernel reads the array."""
     for s in walk(kernel.body):
         if isinstance(s, Let) and isinstance(s.value, Load) and s.value.buffer.name == name:
@@ -181,4 +182,4 @@ def division(name: str, slots: list[tuple[int, Poly, str]], parts: str, chunk: s
     return [*lines, f"    {name} = {divided};", "}"]
 
 
-__all__ = ["AXES", "VIEWS", "Gathers", "division", "gathers", "row_of", "trampoline"]
+__all__ = ["AXES", "VIEWS", "Gathers", "division", "gathers", "places", "row_of", "trampoline"]

@@ -1,7 +1,7 @@
-"""The same C with a clock: how long each item of an entry takes, and how many bytes it moves.
+"""The same C with a clock: how long each group of items takes, and how many bytes it moves.
 
 Behind the lengths of the outputs, `info` receives the clock at the first item and then, for each
-item, the clock after it and the bytes of the arrays it reads and writes. An array counts once for
+group, the clock after it and the bytes of the arrays it reads and writes. An array counts once for
 reading and once for writing, whole, whatever part of it a loop needs.
 """
 
@@ -28,6 +28,7 @@ from jitgraph.cgen.ir import (
 from jitgraph.cgen.library import emit_library
 from jitgraph.cgen.plan import Plan
 from jitgraph.cgen.segment import Segment
+from jitgraph.cgen.sweep import Group
 from jitgraph.graph import Variable
 
 
@@ -38,7 +39,7 @@ def first_mark(segment: Segment) -> int:
 
 def marks(segment: Segment) -> int:
     """How many places are used from there on."""
-    return 1 + 2 * len(segment.items)
+    return 1 + 2 * len(segment.groups)
 
 
 def timed_source(plan: Plan) -> str:
@@ -52,29 +53,21 @@ def timed_source(plan: Plan) -> str:
 
 
 class TimedEmitter(EntryEmitter):
-    """Writes entries that note the time around every item."""
+    """Writes entries that note the time around every group of items."""
 
     def items(self) -> None:
         self.headers.add("jg_clock.h")
         at = first_mark(self.segment)
         self.out(f"info[{at}] = jg_clock();")
-        for number in range(len(self.segment.items)):
-            self._item(number)
+        for number, group in enumerate(self.segment.groups):
+            self.group(group)
             self.out(f"info[{at + 2 * number + 1}] = jg_clock();")
-            self.out(f"info[{at + 2 * number + 2}] = {self._bytes(number)};")
+            self.out(f"info[{at + 2 * number + 2}] = {self._bytes(group)};")
 
-    def _bytes(self, number: int) -> str:
-        item = self.segment.items[number]
-        if isinstance(item, Cluster):
-            moved = traffic(self.segment.kernels[number])
-        elif isinstance(item, Product):
-            moved = self._buffers([item.a, item.b, *item.node.inputs[4:], item.node.outputs[0]])
-        elif isinstance(item, Routine):
-            moved = self._buffers([*item.node.inputs, *item.node.outputs])
-        elif isinstance(item, LabelCheck):
-            moved = self._buffers([item.labels])
-        else:
-            moved = []  # loops within: not known from outside
+    def _bytes(self, group: Group) -> str:
+        moved = [b for number in group for b in self._moved(number)]
+        if len(group) > 1:  # what one hands to the other, and what they share, is moved once
+            moved = list({b.name: b for b in moved}.values())
         total = Poly()
         for b in moved:
             size = ONE
@@ -82,6 +75,18 @@ class TimedEmitter(EntryEmitter):
                 size = size * n
             total = total + size.scaled(dtypes.NUMPY[b.dtype].itemsize)
         return poly_text(total)
+
+    def _moved(self, number: int) -> list[Buffer]:
+        item = self.segment.items[number]
+        if isinstance(item, Cluster):
+            return traffic(self.segment.kernels[number])
+        if isinstance(item, Product):
+            return self._buffers([item.a, item.b, *item.node.inputs[4:], item.node.outputs[0]])
+        if isinstance(item, Routine):
+            return self._buffers([*item.node.inputs, *item.node.outputs])
+        if isinstance(item, LabelCheck):
+            return self._buffers([item.labels])
+        return []  # loops within: not known from outside
 
     def _buffers(self, variables: Iterable[Variable]) -> list[Buffer]:
         found = self.segment.buffers

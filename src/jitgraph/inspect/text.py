@@ -7,6 +7,7 @@ from typing import Any
 from jitgraph.callable import Function
 from jitgraph.cgen.fuse import Choice, Cluster, LabelCheck, Loop, Product, Root, Routine, Stage
 from jitgraph.cgen.lengths import Length, Symbol
+from jitgraph.cgen.products import matrix_vector
 from jitgraph.cgen.segment import Segment
 from jitgraph.graph import Apply, Constant, TensorType, Variable, format_origin
 from jitgraph.inspect import CommandError
@@ -135,6 +136,16 @@ def _scaled(segment: Segment, item: Product, product: str) -> str:
     return f"{text} {'-' if op.less else '+'} {names[1]} {names[2]}" if names[1:] else text
 
 
+def _why_product(segment: Segment, number: int, item: Product) -> str:
+    buffers = segment.buffers
+    product = matrix_vector(item, buffers)
+    for sweep in segment.sweeps.values():
+        if number in sweep.items and product is not None:
+            matrix = buffers[product.matrix].name
+            return f"{matrix} is read once for two products, some rows at a time: {sweep.name}"
+    return "a matrix product is left to BLAS"
+
+
 def _item(segment: Segment, number: int) -> dict[str, Any]:
     item = segment.items[number]
     if isinstance(item, Product):
@@ -145,7 +156,7 @@ def _item(segment: Segment, number: int) -> dict[str, Any]:
             "kind": "product",
             "computes": f"{out} = {product}",
             "where": format_origin(item.node.origins),
-            "why": ["a matrix product is left to BLAS"],
+            "why": [_why_product(segment, number, item)],
         }
     if isinstance(item, LabelCheck):
         return {
