@@ -13,6 +13,9 @@
 
 #include <stdint.h>
 
+#include "jg_abreast.h"
+#include "jg_vector.h"
+
 enum {
     JG_BLOCK = 512,
     JG_LANES = 16,
@@ -131,65 +134,58 @@ JG_LONG_SUM(f32, float)
 JG_LONG_SUM(f64, double)
 
 /* sum = the sum of what the body makes of `value` for i = first, ..., last - 1, in the order in which
- * jg_block_sum adds a block: the same bits without a block in memory. */
-#define JG_SUM_LANES(sum, i, first, last, ...)                                                     \
+ * jg_block_sum adds a block: the same bits without a block in memory. LOOP makes a group of `size`
+ * values, after what stands in `before`. The lanes are vectors by name: arrays, GCC 12 keeps in memory
+ * after the slightest change. */
+#define JG_ONE_GROUP(count, T, i, first, n, ...)                                                   \
+    JG_AS_A_LOOP for (int64_t i##_at = 0; i##_at < (n); i##_at++)                                  \
+    {                                                                                              \
+        const int64_t i = (first) + i##_at;                                                        \
+        __VA_ARGS__                                                                                \
+    }
+#define JG_SUM_IN_GROUPS(LOOP, count, T, size, sum, i, first, last, before, ...)                   \
     do {                                                                                           \
-        __typeof__(sum) lane[JG_LANES], rest[JG_LANES];                                            \
-        for (int k = 0; k < JG_LANES; k++)                                                         \
-            lane[k] = 0;                                                                           \
+        typedef __typeof__(sum) jg_term;                                                           \
+        typedef jg_term jg_lanes __attribute__((vector_size(JG_VECTOR_BYTES), may_alias));         \
+        enum { EACH = JG_VECTOR_BYTES / sizeof(jg_term), VECTORS = JG_LANES / EACH };              \
+        jg_lanes lanes[VECTORS];                                                                   \
+        jg_term part[size] __attribute__((aligned(64)));                                           \
+        jg_term lane[JG_LANES] __attribute__((aligned(64)));                                       \
+        for (int k = 0; k < VECTORS; k++)                                                          \
+            lanes[k] = (jg_lanes){0};                                                              \
         int64_t at = first;                                                                        \
-        for (; at + JG_LANES <= (last); at += JG_LANES) {                                          \
-            JG_ROUND_BY_ROUND(at);                                                                 \
-            JG_AS_A_LOOP for (int64_t k = 0; k < JG_LANES; k++) {                                  \
-                const int64_t i = at + k;                                                          \
-                __typeof__(sum) value;                                                             \
-                __VA_ARGS__                                                                        \
-                lane[k] += value;                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (int64_t i = at; i < (last); i++) {                                                    \
-            __typeof__(sum) value;                                                                 \
-            __VA_ARGS__                                                                            \
-            rest[i - at] = value;                                                                  \
-        }                                                                                          \
-        sum = _Generic(sum, float: jg_lanes_sum_f32, double: jg_lanes_sum_f64)(                    \
-            lane, rest, (last) - (first));                                                         \
-    } while (0)
-
-/* The same, the same bits, for values that take long to compute: `count` vectors of T abreast
- * (jg_abreast.h), and before each group of them what stands in `before`. */
-#define JG_SUM_ABREAST(count, T, sum, i, first, last, before, ...)                                 \
-    do {                                                                                           \
-        __typeof__(sum) lane[JG_LANES], last_part[JG_GROUP(count, T)];                             \
-        for (int k = 0; k < JG_LANES; k++)                                                         \
-            lane[k] = 0;                                                                           \
-        int64_t at = first;                                                                        \
-        for (; at + JG_GROUP(count, T) <= (last); at += JG_GROUP(count, T)) {                      \
-            __typeof__(sum) part[JG_GROUP(count, T)];                                              \
+        for (; at + (size) <= (last); at += (size)) {                                              \
             JG_ROUND_BY_ROUND(at);                                                                 \
             before;                                                                                \
-            JG_GROUPS_##count(count, T, i, at, JG_GROUP(count, T), {                               \
-                __typeof__(sum) value;                                                             \
+            LOOP(count, T, i, at, size, {                                                          \
+                jg_term value;                                                                     \
                 __VA_ARGS__                                                                        \
                 part[i - at] = value;                                                              \
             })                                                                                     \
-            for (int k = 0; k < JG_GROUP(count, T); k += JG_LANES)                                 \
-                for (int j = 0; j < JG_LANES; j++)                                                 \
-                    lane[j] += part[k + j];                                                        \
+            for (int k = 0; k < (size) / EACH; k++)                                                \
+                lanes[k % VECTORS] += *(const jg_lanes *)(part + k * EACH);                        \
         }                                                                                          \
-        int64_t left = 0; /* not in terms of `at`: GCC would keep the lanes in memory */           \
+        for (int k = 0; k < VECTORS; k++)                                                          \
+            *(jg_lanes *)(lane + k * EACH) = lanes[k];                                             \
+        int64_t left = 0;                                                                          \
         for (int64_t i = at; i < (last); i++) {                                                    \
-            __typeof__(sum) value;                                                                 \
+            jg_term value;                                                                         \
             __VA_ARGS__                                                                            \
-            last_part[left++] = value;                                                             \
+            part[left++] = value;                                                                  \
         }                                                                                          \
-        const __typeof__(sum) *rest = last_part;                                                   \
+        const jg_term *rest = part;                                                                \
         for (; left >= JG_LANES; left -= JG_LANES, rest += JG_LANES)                               \
             for (int j = 0; j < JG_LANES; j++)                                                     \
                 lane[j] += rest[j];                                                                \
         sum = _Generic(sum, float: jg_lanes_sum_f32, double: jg_lanes_sum_f64)(                    \
             lane, rest, (last) - (first));                                                         \
     } while (0)
+#define JG_SUM_LANES(sum, i, first, last, ...)                                                     \
+    JG_SUM_IN_GROUPS(JG_ONE_GROUP, 1, double, JG_LANES, sum, i, first, last, (void)0, __VA_ARGS__)
+/* For values that take long to compute: `count` vectors abreast (jg_abreast.h). */
+#define JG_SUM_ABREAST(count, T, sum, i, first, last, before, ...)                                 \
+    JG_SUM_IN_GROUPS(JG_GROUPS_##count, count, T, JG_GROUP(count, T), sum, i, first, last, before, \
+                     __VA_ARGS__)
 
 /* The larger (LESS is <) or the smaller (>) of a and b, a where they are equal, either where one is
  * nan. The second form is one instruction of x86. For NEON, GCC 12 turns it round to "not less, or

@@ -111,10 +111,10 @@ static int64_t segment_0(const jg_host *host, intptr_t args, intptr_t outs, char
         const int64_t chunks = (n0 + chunk - 1) / chunk;
         struct k1_sum_mul_args k = {chunk, n0, n3, s0, s2, sum3_of};
         const jg_rowwise rows = {k1_sum_mul_range, &k, chunks, 1, 2, chunk};
-        jg_sweep_f64(host, n0, n1, a0, a1, s0, rows, s2, z1, w0_part); jg_scale_add_f64(n1, -a2[0],
-                     1.0, a1, z1);
+        jg_sweep_f64(host, n0, n1, a0, a1, s0, rows, s2, z1, w0_part);
         s1[0] = jg_long_sum_f64(sum3_of, chunks);
     }
+    jg_scale_add_f64(n1, -a2[0], 1.0, a1, z1);
     k2_true_div(n3, s1, z0);
     return JG_OK;
 }
