@@ -42,7 +42,7 @@
     {                                                                                              \
         jg_batch_##t g = {host, tx, ty, m, n, k, x, y, z};                                         \
         const int64_t each = 1 + m * n * k / 16;                                                   \
-        const int small = m == 1 || n == 1 || jg_is_small(m, n, k, sizeof(T));                     \
+        const int small = m == 1 || n == 1 || jg_is_sooner(host, m, n, k, sizeof(T));              \
         if (small && each < host->parallel_min)                                                    \
             jg_parallel_for(host->pool, batch, 1, 1 + host->parallel_min / each,                   \
                             jg_batch_range_##t, &g);                                               \

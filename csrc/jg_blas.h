@@ -12,6 +12,7 @@
 struct jg_blas {
     intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
     int64_t ilp64;
+    int64_t vector; /* bytes of the vectors of its products; 0: not known */
 };
 
 enum { JG_ROW_MAJOR = 101, JG_NO_TRANS = 111, JG_TRANS = 112 };

@@ -41,16 +41,8 @@ enum {
     JG_GEMM_NARROW = 64, /* … and rows of c have so many bytes */
 };
 
-/* Every function with a product compiles all of this, so it is written to be compiled fast: sums
- * have names, not indices that only late passes see through, loops that must vanish say so, and
- * each function is called from one place. */
-#if defined(__clang__)
-#define JG_UNROLL
-#else
-#define JG_UNROLL _Pragma("GCC unroll 16")
-#pragma GCC push_options
-#pragma GCC optimize("O1", "expensive-optimizations", "fp-contract=fast") /* for fused sums */
-#endif
+/* Each function is called from one place, so that it is compiled once. */
+JG_BRIEF_BEGIN
 
 #define JG_GEMM_TYPES(t, T)                                                                        \
     enum { JG_PANEL_##t = 3 * JG_LANES_##t };                                                      \
@@ -91,7 +83,9 @@ enum {
             for (; done + JG_LANES_##t <= cols; done += JG_LANES_##t)                              \
                 jg_transpose_##t(b + done * b_col, b_col, k, to + done, width);                    \
         for (int64_t p = 0; p < k; p++, b += b_row, to += width) {                                 \
-            if (b_col == 1)                                                                        \
+            if (b_col == 1 && cols == JG_PANEL_##t)                                                \
+                memcpy(to, b, JG_PANEL_##t * sizeof(T)); /* of a known length: three vectors */    \
+            else if (b_col == 1)                                                                   \
                 memcpy(to, b, (uint64_t)cols * sizeof(T));                                         \
             else                                                                                   \
                 for (int64_t j = done; j < cols; j++)                                              \
@@ -100,57 +94,83 @@ enum {
         }                                                                                          \
     }
 
-/* A group of rows by a panel of up to 3 vectors of columns, with all of k. */
+/* JG_GEMM_DEPTH terms of a group of rows of c and a panel of up to 3 vectors of its columns: those
+ * from p on. `a` has the group's rows of op(a), with the strides that stand in g. */
 #define JG_GEMM_PANEL(t, T)                                                                        \
-    static void jg_panel_##t(const jg_gemm_task_##t *g, int64_t i0, int64_t j0)                    \
+    static void jg_panel_##t(const jg_gemm_task_##t *g, const T *group, int64_t i0, int64_t j0,    \
+                             int64_t p)                                                            \
     {                                                                                              \
         enum { L = JG_LANES_##t };                                                                 \
         const int64_t end = jg_min(g->m, i0 + JG_GEMM_GROUP), cols = jg_min(3 * L, g->n - j0);     \
         const int64_t vectors = (cols + L - 1) / L, width = vectors * L;                           \
-        const int collide = g->m > 8 && g->b_row * (int64_t)sizeof(T) % 1024 == 0;                 \
+        const int collide = g->m > 8 && g->b_row * (int64_t)sizeof(T) % 512 == 0;                  \
         const int copied = g->b_col != 1 || cols < width || collide;                               \
+        const int64_t depth = jg_min(JG_GEMM_DEPTH, g->k - p);                                     \
+        const T beta = p ? 1 : g->beta, *b = g->b + p * g->b_row + j0 * g->b_col;                  \
+        const T *const added = p ? g->c : g->d;                                                    \
         T copy[JG_GEMM_DEPTH * 3 * L] __attribute__((aligned(64)));                                \
-        for (int64_t p = 0; p < g->k; p += JG_GEMM_DEPTH) {                                        \
-            const int64_t depth = jg_min(JG_GEMM_DEPTH, g->k - p);                                 \
-            const T beta = p ? 1 : g->beta, *b = g->b + p * g->b_row + j0 * g->b_col;              \
-            const T *const added = p ? g->c : g->d;                                                \
-            if (copied)                                                                            \
-                jg_pack_##t(b, g->b_row, g->b_col, depth, cols, width, copy);                      \
-            const T *const from = copied ? copy : b;                                               \
-            const int64_t b_row = copied ? width : g->b_row, step = vectors == 3 ? 4 : 8;          \
-            for (int64_t i = i0; i < end; i += step) {                                             \
-                const T *const a = g->a + i * g->a_row + p * g->a_col;                             \
-                const int64_t rows = jg_min(step, end - i), at = i * g->n + j0;                    \
-                const int whole = rows == step && cols == width;                                   \
-                T part[16 * L] __attribute__((aligned(64)));                                       \
-                T *const to = whole ? g->c + at : part;                                            \
-                const T *const d = added ? added + at : 0, *const now = whole ? d : 0;             \
-                const int64_t to_row = whole ? g->n : width;                                       \
-                if (vectors == 3)                                                                  \
-                    jg_tile_3_##t(g, depth, a, rows, from, b_row, beta, now, to, to_row);          \
-                for (int64_t j = 0; vectors < 3 && j < width; j += L)                              \
-                    jg_tile_1_##t(g, depth, a, rows, from + j, b_row, beta, now ? now + j : 0,     \
-                                  to + j, to_row);                                                 \
-                if (!whole)                                                                        \
-                    jg_put_##t(part, width, beta, d, g->c + at, g->n, rows, cols);                 \
-            }                                                                                      \
+        if (copied)                                                                                \
+            jg_pack_##t(b, g->b_row, g->b_col, depth, cols, width, copy);                          \
+        const T *const from = copied ? copy : b;                                                   \
+        const int64_t b_row = copied ? width : g->b_row, step = vectors == 3 ? 4 : 8;              \
+        for (int64_t i = i0; i < end; i += step) {                                                 \
+            const T *const a = group + (i - i0) * g->a_row;                                        \
+            const int64_t rows = jg_min(step, end - i), at = i * g->n + j0;                        \
+            const int whole = rows == step && cols == width;                                       \
+            T part[16 * L] __attribute__((aligned(64)));                                           \
+            T *const to = whole ? g->c + at : part;                                                \
+            const T *const d = added ? added + at : 0, *const now = whole ? d : 0;                 \
+            const int64_t to_row = whole ? g->n : width;                                           \
+            if (vectors == 3)                                                                      \
+                jg_tile_3_##t(g, depth, a, rows, from, b_row, beta, now, to, to_row);              \
+            for (int64_t j = 0; vectors < 3 && j < width; j += L)                                  \
+                jg_tile_1_##t(g, depth, a, rows, from + j, b_row, beta, now ? now + j : 0, to + j, \
+                              to_row);                                                             \
+            if (!whole)                                                                            \
+                jg_put_##t(part, width, beta, d, g->c + at, g->n, rows, cols);                     \
+        }                                                                                          \
+    }                                                                                              \
+    /* Panels [first, last) of a group of rows, with all of k. Columns of a that lie far apart are \
+     * copied, once for all panels: a tile would touch as many pages as it has terms. */           \
+    static void jg_group_##t(const jg_gemm_task_##t *whole, int64_t i0, int64_t first,             \
+                             int64_t last)                                                         \
+    {                                                                                              \
+        jg_gemm_task_##t g = *whole;                                                               \
+        T rows[JG_GEMM_GROUP * JG_GEMM_DEPTH] __attribute__((aligned(64)));                        \
+        const int64_t height = jg_min(g.m - i0, JG_GEMM_GROUP);                                    \
+        const int copied = g.a_row == 1 && g.a_col > JG_GEMM_GROUP;                                \
+        if (copied)                                                                                \
+            g.a_col = JG_GEMM_GROUP;                                                               \
+        for (int64_t p = 0; p < g.k; p += JG_GEMM_DEPTH) {                                         \
+            const T *a = g.a + i0 * whole->a_row + p * whole->a_col;                               \
+            for (int64_t q = 0; copied && q < jg_min(JG_GEMM_DEPTH, g.k - p); q++)                 \
+                memcpy(rows + q * JG_GEMM_GROUP, a + q * whole->a_col,                             \
+                       (uint64_t)height * sizeof(T));                                              \
+            for (int64_t panel = first; panel < last; panel++)                                     \
+                jg_panel_##t(&g, copied ? rows : a, i0, panel * JG_PANEL_##t, p);                  \
         }                                                                                          \
     }                                                                                              \
     static void jg_panels_##t(void *arg, int64_t begin, int64_t end)                               \
     {                                                                                              \
         const jg_gemm_task_##t *const g = arg;                                                     \
         const int64_t across = (g->n + JG_PANEL_##t - 1) / JG_PANEL_##t;                           \
-        for (int64_t at = begin; at < end; at++)                                                   \
-            jg_panel_##t(g, at / across * JG_GEMM_GROUP, at % across * JG_PANEL_##t);              \
+        while (begin < end) {                                                                      \
+            const int64_t group = begin / across, stop = jg_min(end, (group + 1) * across);        \
+            jg_group_##t(g, group * JG_GEMM_GROUP, begin % across, begin % across + stop - begin); \
+            begin = stop;                                                                          \
+        }                                                                                          \
     }
 
 /* Whether a product is made here sooner than by the library. One thread of a Zen 5 with AVX-512,
- * against OpenBLAS 0.3 with AVX2: in 1/3 to 2/3 of its time; with AVX2 here too, in 1/2 to 1.1. */
-static inline int jg_is_small(int64_t m, int64_t n, int64_t k, int64_t size)
+ * against OpenBLAS 0.3 with AVX2: in 1/3 to 2/3 of its time; with AVX2 here too, in 1/2 to 1.1. That
+ * library takes AVX2 on this processor though it has kernels for AVX-512: where its vectors are
+ * shorter than those here, it is slower at every size. */
+static inline int jg_is_sooner(const jg_host *host, int64_t m, int64_t n, int64_t k, int64_t size)
 {
     const int64_t least = jg_min(m, jg_min(n, k)), most = jg_max(m, jg_max(n, k));
+    const int shorter = host->blas && host->blas->vector && host->blas->vector < JG_VECTOR_BYTES;
     return n * size >= JG_GEMM_NARROW &&
-           (least <= JG_GEMM_SMALL || (most <= JG_GEMM_LONG && m * n * k <= JG_GEMM_WORK));
+           (shorter || least <= JG_GEMM_SMALL || (most <= JG_GEMM_LONG && m * n * k <= JG_GEMM_WORK));
 }
 
 #define JG_GEMM(t, T)                                                                              \
@@ -169,7 +189,10 @@ static inline int jg_is_small(int64_t m, int64_t n, int64_t k, int64_t size)
                                    T *c)                                                           \
     {                                                                                              \
         const intptr_t f = host->blas ? host->blas->gemm_##t : 0;                                  \
-        const int library = f && alpha != 0 && !jg_is_small(m, n, k, sizeof(T)) &&                 \
+        /* inf times a sum is not the sum of inf times its parts. */                               \
+        const int here = jg_is_sooner(host, m, n, k, sizeof(T)) &&                                 \
+                         (alpha - alpha == 0 || k <= JG_GEMM_DEPTH);                               \
+        const int library = f && alpha != 0 && !here &&                                            \
                             (host->blas->ilp64 || jg_fits_i32(m, n, k));                           \
         jg_gemm_task_##t g = {m, n, k, ta ? 1 : k, ta ? m : 1, tb ? 1 : n, tb ? k : 1,             \
                               alpha, beta, a, b, d, c};                                            \
@@ -298,9 +321,6 @@ JG_GEMM_TILE(f64, double, 8, 1)
 JG_GEMM_TILE(f64, double, 4, 3)
 JG_GEMM_TRANSPOSE(f32, float)
 JG_GEMM_TRANSPOSE(f64, double)
-
-#if !defined(__clang__)
-#pragma GCC pop_options
-#endif
+JG_BRIEF_END
 
 #endif

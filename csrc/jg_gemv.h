@@ -83,23 +83,23 @@ JG_FUSED_BEGIN
     }
 
 /* V vectors of y = a^T . x, where rows of a are `row` elements apart. */
-#define JG_GEMV_SPAN(t, T, V)                                                                      \
-    static inline JG_WIDE void jg_gemv_span_##V##_##t(int64_t row, int64_t k, const T *a,          \
-                                                      const T *x, T *y)                            \
+#define JG_GEMV_SPAN(name, t, T, V)                                                                \
+    static inline JG_WIDE void jg_##name##_##t(int64_t row, int64_t k, const T *a, const T *x,     \
+                                               T *y)                                               \
     {                                                                                              \
         JG_CONTRACT                                                                                \
         enum { L = JG_LANES_##t };                                                                 \
         jg_vector_##t sum[2][V];                                                                   \
-        for (int v = 0; v < V; v++)                                                                \
+        JG_UNROLL for (int v = 0; v < V; v++)                                                      \
             sum[0][v] = sum[1][v] = (jg_vector_##t){0};                                            \
         for (int64_t p = 0; p + 2 <= k; p += 2)                                                    \
-            for (int h = 0; h < 2; h++)                                                            \
-                for (int v = 0; v < V; v++)                                                        \
+            JG_UNROLL for (int h = 0; h < 2; h++)                                                  \
+                JG_UNROLL for (int v = 0; v < V; v++)                                              \
                     sum[h][v] += x[p + h] * *(const jg_loose_##t *)(a + (p + h) * row + v * L);    \
         for (int64_t p = k - k % 2; p < k; p++)                                                    \
-            for (int v = 0; v < V; v++)                                                            \
+            JG_UNROLL for (int v = 0; v < V; v++)                                                  \
                 sum[0][v] += x[p] * *(const jg_loose_##t *)(a + p * row + v * L);                  \
-        for (int v = 0; v < V; v++)                                                                \
+        JG_UNROLL for (int v = 0; v < V; v++)                                                      \
             *(jg_loose_##t *)(y + v * L) = (jg_loose_##t)(sum[0][v] + sum[1][v]);                  \
     }
 
@@ -151,19 +151,20 @@ JG_FUSED_BEGIN
             const T *row[4];                                                                       \
             jg_vector_##t sum[4];                                                                  \
             int64_t p = 0;                                                                         \
-            for (int r = 0; r < 4; r++)                                                            \
+            JG_UNROLL for (int r = 0; r < 4; r++)                                                  \
                 row[r] = g.a + jg_min(i + r, end - 1) * g.k, sum[r] = (jg_vector_##t){0};          \
             for (; p + L <= g.k; p += L)                                                           \
-                for (int r = 0; r < 4; r++)                                                        \
+                JG_UNROLL for (int r = 0; r < 4; r++)                                              \
                     sum[r] += *(const jg_loose_##t *)(row[r] + p) *                                \
                               *(const jg_loose_##t *)(g.x + p);                                    \
-            for (int r = 0; r < 4 && i + r < end; r++) {                                           \
+            JG_UNROLL for (int r = 0; r < 4; r++) {                                                \
                 T total = 0;                                                                       \
                 for (int64_t q = p; q < g.k; q++)                                                  \
                     total += row[r][q] * g.x[q];                                                   \
-                for (int l = 0; l < L; l++)                                                        \
+                JG_UNROLL for (int l = 0; l < L; l++)                                              \
                     total += sum[r][l];                                                            \
-                g.y[i + r] = total;                                                                \
+                if (i + r < end)                                                                   \
+                    g.y[i + r] = total;                                                            \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
@@ -174,7 +175,7 @@ JG_FUSED_BEGIN
         for (int64_t j = begin; j < end; j += 4 * L) {                                             \
             T part[4 * L];                                                                         \
             const int64_t from = jg_min(j, g.m - 4 * L);                                           \
-            jg_gemv_span_4_##t(g.m, g.k, g.a + from, g.x, part);                                   \
+            jg_large_span_##t(g.m, g.k, g.a + from, g.x, part);                                    \
             memcpy(g.y + j, part + (j - from), jg_min(4 * L, end - j) * sizeof(T));                \
         }                                                                                          \
     }                                                                                              \
@@ -191,18 +192,23 @@ JG_FUSED_BEGIN
 
 JG_GEMV_ROWS(f32, float)
 JG_GEMV_ROWS(f64, double)
-JG_GEMV_SPAN(f32, float, 1)
-JG_GEMV_SPAN(f32, float, 2)
-JG_GEMV_SPAN(f32, float, 4)
-JG_GEMV_SPAN(f64, double, 1)
-JG_GEMV_SPAN(f64, double, 2)
-JG_GEMV_SPAN(f64, double, 4)
+JG_GEMV_SPAN(gemv_span_1, f32, float, 1)
+JG_GEMV_SPAN(gemv_span_2, f32, float, 2)
+JG_GEMV_SPAN(gemv_span_4, f32, float, 4)
+JG_GEMV_SPAN(gemv_span_1, f64, double, 1)
+JG_GEMV_SPAN(gemv_span_2, f64, double, 2)
+JG_GEMV_SPAN(gemv_span_4, f64, double, 4)
 JG_GEMV_COLUMNS(f32, float)
 JG_GEMV_COLUMNS(f64, double)
 JG_SMALL_GEMV(f32, float)
 JG_SMALL_GEMV(f64, double)
+JG_FUSED_END
+
+JG_BRIEF_BEGIN
+JG_GEMV_SPAN(large_span, f32, float, 4)
+JG_GEMV_SPAN(large_span, f64, double, 4)
 JG_LARGE_GEMV(f32, float)
 JG_LARGE_GEMV(f64, double)
-JG_FUSED_END
+JG_BRIEF_END
 
 #endif

@@ -52,17 +52,20 @@ static inline int64_t jg_sweep_parts(int64_t m, int64_t k, int64_t item)
     return jg_max(bands, 1) - 1;
 }
 
-JG_FUSED_BEGIN
+JG_BRIEF_BEGIN
 
 /* z[at] plus the products of eight rows, the sums of even and of odd ones apart. */
+#define JG_SWEEP_TERM(sum, r, type, at) sum += e[r] * *(const type *)(a + r * k + at);
 #define JG_SWEEP_ADD(type, at)                                                                     \
     do {                                                                                           \
         type even = *(const type *)(z + at), odd = e[1] * *(const type *)(a + k + at);             \
-        even += e[0] * *(const type *)(a + at);                                                    \
-        for (int r = 2; r < JG_SWEEP_ROWS; r += 2) {                                               \
-            even += e[r] * *(const type *)(a + r * k + at);                                        \
-            odd += e[r + 1] * *(const type *)(a + (r + 1) * k + at);                               \
-        }                                                                                          \
+        JG_SWEEP_TERM(even, 0, type, at)                                                           \
+        JG_SWEEP_TERM(even, 2, type, at)                                                           \
+        JG_SWEEP_TERM(odd, 3, type, at)                                                            \
+        JG_SWEEP_TERM(even, 4, type, at)                                                           \
+        JG_SWEEP_TERM(odd, 5, type, at)                                                            \
+        JG_SWEEP_TERM(even, 6, type, at)                                                           \
+        JG_SWEEP_TERM(odd, 7, type, at)                                                            \
         *(type *)(z + at) = even + odd;                                                            \
     } while (0)
 
@@ -76,30 +79,31 @@ JG_FUSED_BEGIN
         T *z, *parts;                                                                              \
         int64_t tile, band; /* rows */                                                             \
     } jg_sweep_job_##t;                                                                            \
-    static JG_WIDE void jg_sweep_eight_##t(int64_t k, const T *restrict a, const T *restrict e,    \
-                                           T *restrict z)                                          \
+    static JG_WIDE void jg_sweep_add_##t(int64_t rows, int64_t k, const T *restrict a,             \
+                                         const T *restrict e, T *restrict z)                       \
     {                                                                                              \
         JG_CONTRACT                                                                                \
         enum { L = JG_LANES_##t };                                                                 \
         const int alike = k * (int64_t)sizeof(T) % JG_VECTOR_BYTES == 0;                           \
         const int64_t head = alike ? (int64_t)(-(uintptr_t)a % JG_VECTOR_BYTES / sizeof(T)) : 0;   \
-        int64_t j = 0;                                                                             \
-        for (; j < head; j++)                                                                      \
-            JG_SWEEP_ADD(T, j);                                                                    \
-        for (; j + L <= k; j += L)                                                                 \
-            JG_SWEEP_ADD(jg_loose_##t, j);                                                         \
-        for (; j < k; j++)                                                                         \
-            JG_SWEEP_ADD(T, j);                                                                    \
-    }                                                                                              \
-    static void jg_sweep_add_##t(int64_t rows, int64_t k, const T *a, const T *e, T *z)            \
-    {                                                                                              \
-        JG_CONTRACT                                                                                \
         int64_t i = 0;                                                                             \
-        for (; i + JG_SWEEP_ROWS <= rows; i += JG_SWEEP_ROWS)                                      \
-            jg_sweep_eight_##t(k, a + i * k, e + i, z);                                            \
-        for (; i < rows; i++)                                                                      \
-            for (int64_t j = 0; j < k; j++)                                                        \
-                z[j] += e[i] * a[i * k + j];                                                       \
+        for (; i + JG_SWEEP_ROWS <= rows; i += JG_SWEEP_ROWS) {                                    \
+            int64_t j = 0;                                                                         \
+            for (; j < head; j++)                                                                  \
+                JG_SWEEP_ADD(T, j);                                                                \
+            for (; j + L <= k; j += L)                                                             \
+                JG_SWEEP_ADD(jg_loose_##t, j);                                                     \
+            for (; j < k; j++)                                                                     \
+                JG_SWEEP_ADD(T, j);                                                                \
+            a += JG_SWEEP_ROWS * k, e += JG_SWEEP_ROWS;                                            \
+        }                                                                                          \
+        for (; i < rows; i++, a += k, e++) {                                                       \
+            int64_t j = 0;                                                                         \
+            for (; j + L <= k; j += L)                                                             \
+                *(jg_loose_##t *)(z + j) += e[0] * *(const jg_loose_##t *)(a + j);                 \
+            for (; j < k; j++)                                                                     \
+                z[j] += e[0] * a[j];                                                               \
+        }                                                                                          \
     }                                                                                              \
     static void jg_sweep_bands_##t(void *arg, int64_t begin, int64_t end)                          \
     {                                                                                              \
@@ -133,13 +137,13 @@ JG_FUSED_BEGIN
         const int64_t bands = jg_sweep_parts(m, k, sizeof(T)) + 1;                                 \
         w.band = ((m + w.tile - 1) / w.tile + bands - 1) / bands * w.tile;                         \
         jg_parallel_for(host->pool, bands, 1, 2, jg_sweep_bands_##t, &w);                          \
+        const T one = 1;                                                                           \
         for (int64_t b = 0; b < bands - 1; b++)                                                    \
-            for (int64_t j = 0; j < k; j++)                                                        \
-                z[j] += parts[b * k + j];                                                          \
+            jg_sweep_add_##t(1, k, parts + b * k, &one, z);                                        \
     }
 
 JG_SWEEP(f32, float)
 JG_SWEEP(f64, double)
-JG_FUSED_END
+JG_BRIEF_END
 
 #endif

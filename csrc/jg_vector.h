@@ -44,6 +44,20 @@ JG_VECTOR_TYPES(f64, double, int64_t)
 #define JG_FUSED_END _Pragma("GCC pop_options")
 #endif
 
+/* The same for code that every function with a product compiles, so that it is compiled fast: sums
+ * have names or stand in arrays whose loops say that they must vanish (JG_UNROLL). */
+#if defined(__clang__)
+#define JG_UNROLL
+#define JG_BRIEF_BEGIN
+#define JG_BRIEF_END
+#else
+#define JG_UNROLL _Pragma("GCC unroll 16")
+#define JG_BRIEF_BEGIN                                                                             \
+    _Pragma("GCC push_options")                                                                    \
+        _Pragma("GCC optimize(\"O1\", \"expensive-optimizations\", \"fp-contract=fast\")")
+#define JG_BRIEF_END _Pragma("GCC pop_options")
+#endif
+
 /* Of two vectors, the lower halves element by element in turn, and the upper halves. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)

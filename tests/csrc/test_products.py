@@ -17,6 +17,7 @@ DTYPE = {"f64": np.float64, "f32": np.float32}
 # Half the distance from 1 to the next number: the error of one rounding of a number of size 1.
 EPS = {"f64": 2.0**-53, "f32": 2.0**-24}
 NATIVE = cpu.native_level()
+NO_FMA = ("x86-64", "x86-64-v2")
 LEVELS = list(cpu.X86_LEVELS[: cpu.X86_LEVELS.index(NATIVE) + 1]) if "x86" in NATIVE else [NATIVE]
 
 CDEF = "intptr_t jg_pool_new(int64_t threads);" + "".join(
@@ -25,6 +26,7 @@ void gemm_{t}(intptr_t pool, int ta, int tb, int64_t m, int64_t n, int64_t k, {r
               const {real} *a, const {real} *b, {real} beta, const {real} *d, {real} *c);
 void small_gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a, const {real} *x,
                     {real} *y);
+int64_t sooner_{t}(int64_t m, int64_t n, int64_t k, int64_t vector);
 void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *a, const {real} *x,
               {real} *y);
 int64_t sweep_tile_{t}(int64_t m, int64_t k);
@@ -63,6 +65,13 @@ EXPORT void gemv_{t}(intptr_t pool, int ta, int64_t m, int64_t k, const {real} *
 {{
     const jg_host host = {{.pool = pool, .parallel_min = 1}};
     jg_gemv_{t}(&host, ta, m, k, a, x, y);
+}}
+
+EXPORT int64_t sooner_{t}(int64_t m, int64_t n, int64_t k, int64_t vector)
+{{
+    jg_blas blas = {{.vector = vector}};
+    const jg_host host = {{.blas = &blas}};
+    return jg_is_sooner(&host, m, n, k, sizeof({real}));
 }}
 
 EXPORT int64_t sweep_tile_{t}(int64_t m, int64_t k)
@@ -225,6 +234,7 @@ def shapes(seed: int, count: int) -> Iterator[tuple[int, int, int]]:
     rng = np.random.default_rng(seed)
     yield from ((0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (49, 5, 3), (5, 97, 129), (97, 9, 300))
     yield from ((9, 64, 260), (12, 128, 130))  # rows that are a power of two apart
+    yield from ((131, 77, 290), (100, 24, 300), (50, 192, 129))  # several groups of rows
     for _ in range(count):
         m, n, k = rng.integers(0, 41, 3)
         yield int(m), int(n), int(k)
@@ -293,7 +303,7 @@ def test_two_products_in_one_reading(
             check(z[:, None], t, a.T, e[:, None], m / 8 + 12 if tile else m + 1)
     whole = {"f64": [0, 8, 8, 64, 48, 8, 0, 24, 0], "f32": [0, 8, 8, 64, 0, 8, 8, 56, 0]}
     # Without AVX2 the vectors of the library are longer, and both products are left to it.
-    assert tiles == ([0] * len(SWEPT) if level in ("x86-64", "x86-64-v2") else whole[t])
+    assert tiles == ([0] * len(SWEPT) if level in NO_FMA else whole[t])
 
 
 @pytest.mark.parametrize("t", REAL)
@@ -326,6 +336,17 @@ def test_a_sweep_spreads_nan_and_inf_as_the_sums_do(products: Products, t: str) 
         assert np.isnan(z).all()
         clean = np.where(np.isnan(e), 0, e).astype(e.dtype)
         assert not np.isnan(products.gemv(t, np.where(np.isfinite(a), a, 0).T, clean, 0)).any()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_who_makes_a_product(library: Callable[[str], Products], level: str) -> None:
+    """The library makes large products, unless its vectors are shorter than those here."""
+    lib = library(level).lib
+    wide = level == "x86-64-v4"
+    for size in (150, 1000, 3000):
+        assert lib.sooner_f64(size, size, size, 64) == (size == 150 and level not in NO_FMA)
+        assert lib.sooner_f64(size, size, size, 32) == (wide or lib.sooner_f64(size, size, size, 0))
+    assert not lib.sooner_f64(3000, 3, 3000, 32)  # no row of a vector's length
 
 
 def test_the_bound_tells_a_term_too_few(products: Products) -> None:

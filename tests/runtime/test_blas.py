@@ -64,7 +64,12 @@ def library(tmp_path: Path, toolchain: Toolchain) -> Callable[..., str]:
     """A function that builds and loads a CBLAS with the given spelling; it returns the path."""
 
     def make(
-        prefix: str, suffix: str, integer: str, change: tuple[str, str] = ("", ""), drop: str = ""
+        prefix: str,
+        suffix: str,
+        integer: str,
+        change: tuple[str, str] = ("", ""),
+        drop: str = "",
+        kernels: str = "",
     ) -> str:
         text = ""
         for letter, real in (("d", "double"), ("s", "float")):
@@ -75,6 +80,9 @@ def library(tmp_path: Path, toolchain: Toolchain) -> Callable[..., str]:
             text += one
         if drop:
             text = text.replace(drop, f"x{drop}")
+        if kernels:
+            name = f"{prefix.replace('cblas_', 'openblas_get_corename')}{suffix}"
+            text += f'const char *{name}(void) {{ return "{kernels}"; }}\n'
         path = tmp_path / f"lib{prefix}blas{suffix}.so".replace("$", "-")
         (tmp_path / "blas.c").write_text(text)
         argv = [*toolchain.argv, "-shared", "-fPIC", "-O1", "-o", str(path)]
@@ -130,11 +138,20 @@ def test_it_computes_numpys_product_bit_for_bit() -> None:
 def test_every_spelling_is_found(
     prefix: str, suffix: str, ilp64: bool, library: Callable[..., str]
 ) -> None:
-    path = library(prefix, suffix, "int64_t" if ilp64 else "int32_t")
+    path = library(prefix, suffix, "int64_t" if ilp64 else "int32_t", kernels="Haswell")
     found = blas._search(path)
     assert found is not None
     assert (found.path, found.ilp64) == (os.path.realpath(path), ilp64)
+    assert found.vector == found.table.vector == 32
     assert found.symbols["ger_f32"] == f"{prefix}sger{suffix}"
+
+
+@pytest.mark.parametrize(("kernels", "vector"), [("", 0), ("SkylakeX", 64), ("another", 0)])
+def test_the_length_of_its_vectors_may_be_unknown(
+    kernels: str, vector: int, library: Callable[..., str]
+) -> None:
+    found = blas._search(library("cblas_", "64_", "int64_t", kernels=kernels))
+    assert found is not None and found.vector == vector
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_host_is_filled_once() -> None:
 
 READER = """
 #include <stdint.h>
-typedef struct { intptr_t b[8]; int64_t ilp64; } jg_blas;
+typedef struct { intptr_t b[8]; int64_t ilp64, vector; } jg_blas;
 typedef struct {
     int64_t header, items; intptr_t ndarray, descr[16], pool; jg_blas *blas;
 } jg_host;

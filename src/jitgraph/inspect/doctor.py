@@ -278,8 +278,11 @@ def check_product(compiles: bool) -> Check:
         check = Check("BLAS", "note", text, remedy=_NUMPY_AGAIN)
     else:
         width = "64-bit integers" if blas.ilp64 else "32-bit integers"
+        if blas.vector:
+            width += f", vectors of {blas.vector} bytes"
         check = Check("BLAS", "ok", f"{blas.vendor}, {width}, {blas.path}")
-        check.facts.update(path=blas.path, vendor=blas.vendor, ilp64=blas.ilp64)
+        facts = {"path": blas.path, "vendor": blas.vendor, "ilp64": blas.ilp64}
+        check.facts.update(facts, vector=blas.vector)
     if not compiles:
         check.status = "untested"
         check.text += f"; a product was {UNTESTED}"

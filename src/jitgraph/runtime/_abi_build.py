@@ -22,6 +22,7 @@ CDEF = """
 typedef struct {
     intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
     int64_t ilp64;
+    int64_t vector;
 } jg_blas;
 
 typedef struct {

@@ -47,6 +47,17 @@ _VENDORS = (
     ("armpl", "ArmPL"),
 )
 
+# Bytes of the vectors in the products of OpenBLAS, by the processor that it has kernels for. It
+# takes those of Haswell on AMD's processors with AVX-512.
+_VECTORS = {
+    "haswell": 32,
+    "zen": 32,
+    "sandybridge": 32,
+    "skylakex": 64,
+    "cooperlake": 64,
+    "sapphirerapids": 64,
+}
+
 # <cblas.h>
 _ROW_MAJOR, _NO_TRANS, _TRANS = 101, 111, 112
 
@@ -57,6 +68,7 @@ class BlasInfo(NamedTuple):
     path:    the library that holds it
     vendor:  "OpenBLAS", "MKL", ..., or "BLAS"
     ilp64:   whether its integers are 64 bits wide (else 32)
+    vector:  bytes of the vectors in its products, 0 if that is not known
     symbols: the name of each function, by field of jg_blas
     table:   the filled `jg_blas *`; alive as long as this object
     """
@@ -64,6 +76,7 @@ class BlasInfo(NamedTuple):
     path: str
     vendor: str
     ilp64: bool
+    vector: int
     symbols: dict[str, str]
     table: Any
 
@@ -102,9 +115,20 @@ def _search(path: str) -> BlasInfo | None:
             for field, address in addresses.items():
                 setattr(table, field, int(ffi.cast("intptr_t", address)))
             if is_right(table):
+                name = f"{prefix.replace('cblas_', 'openblas_get_corename')}{suffix}"
+                table.vector = _vector(linker.dlsym(handle, name.encode()))
                 library = _library_of(linker, addresses["gemm_f64"])
-                return BlasInfo(library, _vendor(library), ilp64, symbols, table)
+                vendor = _vendor(library)
+                return BlasInfo(library, vendor, ilp64, table.vector, symbols, table)
     return None
+
+
+def _vector(address: Any) -> int:
+    """Bytes of the vectors of OpenBLAS, whose function that names its kernels this is, or NULL."""
+    if address == ffi.NULL:
+        return 0
+    name = ffi.cast("const char *(*)(void)", address)()
+    return 0 if name == ffi.NULL else _VECTORS.get(ffi.string(name).decode().lower(), 0)
 
 
 def _library_of(linker: Any, address: Any) -> str:
