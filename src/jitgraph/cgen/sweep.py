@@ -155,14 +155,17 @@ def _conflict(one: tuple[set[str], set[str]], other: tuple[set[str], set[str]]) 
 def _is_sweep(segment: Segment, items: Group) -> bool:
     """Whether e is made of y in one loop over the rows, element by element."""
     y = segment.buffers[_product(segment, items[0]).node.outputs[0]]
-    _, e = _operands(segment, items[-1])
+    (a, x), (_, e) = (_operands(segment, items[k]) for k in (0, -1))
     if len(items) == 2:
         return e.name == y.name
     kernel = segment.kernels.get(items[1]) if len(items) == 3 else None
-    return kernel is not None and _by_row(kernel, y, e)
+    if kernel is None or _written(kernel) & {a.name, x.name, y.name}:  # the next tile needs them
+        return False
+    return _by_row(kernel, y, e)
 
 
 def _by_row(kernel: Kernel, y: Buffer, e: Buffer) -> bool:
+    """Whether the loop makes element i of e, and reads of y no element but i."""
     loop = top_loop(kernel)
     if loop is None or loop.extent != y.dims[0] or kernel.split not in ("rows", "chunks"):
         return False
@@ -174,7 +177,6 @@ def _by_row(kernel: Kernel, y: Buffer, e: Buffer) -> bool:
     return (
         bool(mine)
         and all(isinstance(s, Store) and s.at == here for s in mine)
-        and all(s.buffer.name != y.name for s in stores)
         and row_of(kernel, y.name) == ONE
         and (row_of(kernel, e.name) == ONE or not any(places(kernel, e.name)))
     )
