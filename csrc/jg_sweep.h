@@ -54,12 +54,14 @@ static inline int64_t jg_sweep_parts(int64_t m, int64_t k, int64_t item)
 
 JG_BRIEF_BEGIN
 
-/* z[at] plus the products of eight rows, the sums of even and of odd ones apart. */
+/* z[at] plus the products of eight rows, the sums of even and of odd ones apart. Each product is added
+ * to something: of two that are added to each other a compiler may fuse either. */
 #define JG_SWEEP_TERM(sum, r, type, at) sum += e[r] * *(const type *)(a + r * k + at);
 #define JG_SWEEP_ADD(type, at)                                                                     \
     do {                                                                                           \
-        type even = *(const type *)(z + at), odd = e[1] * *(const type *)(a + k + at);             \
+        type even = *(const type *)(z + at), odd = {0};                                            \
         JG_SWEEP_TERM(even, 0, type, at)                                                           \
+        JG_SWEEP_TERM(odd, 1, type, at)                                                            \
         JG_SWEEP_TERM(even, 2, type, at)                                                           \
         JG_SWEEP_TERM(odd, 3, type, at)                                                            \
         JG_SWEEP_TERM(even, 4, type, at)                                                           \
