@@ -154,17 +154,6 @@ JG_MATH float jg_exponent_f32(float t) {
 JG_MATH double jg_pow2_f64(double k) { return jg_exponent_f64(k + JG_BIAS_F64); }
 JG_MATH float jg_pow2_f32(float k) { return jg_exponent_f32(k + JG_BIAS_F32); }
 
-/* x 2^k, where neither is subnormal, by adding k to the exponent of x: t = k + JG_WHOLE.  Processors
- * have more units that add integers than units that multiply. */
-#define JG_WHOLE_F64 0x1.8p52
-#define JG_WHOLE_F32 0x1.8p23f
-JG_MATH double jg_raise_f64(double x, double t) {
-    return jg_from_bits_f64(jg_to_bits_f64(x) + (jg_to_bits_f64(t) << 52));
-}
-JG_MATH float jg_raise_f32(float x, float t) {
-    return jg_from_bits_f32(jg_to_bits_f32(x) + (jg_to_bits_f32(t) << 23));
-}
-
 /* 2^k = hi * lo for -1700 < k < 1900 (f32: -250 < k < 250), so that x * hi * lo rounds once at most
  * when it is subnormal and overflows exactly when it should.  The low bits of t = k + JG_SPLIT hold
  * k + 2 bias, of which either factor gets one half as its exponent. */
