@@ -4,13 +4,14 @@
  * All terms count, whatever the factors are: 0 nan is nan. Large products go to the library
  * (jg_blas.h), which copies both matrices into an order that suits it; it adds to c, in which
  * beta d is put before, and leaves out the product for alpha = 0, so that this is not asked of it.
- * Where one length is small the library takes longer than it saves, and the product is made here:
+ * Where one length is small the library takes longer than it saves, and where its vectors are
+ * shorter than those here it is slower; then the product is made here:
  *
  * c is made in tiles of 4 rows by 3 vectors, or 8 by 1 in narrow matrices, whose sums stay in
  * registers while k advances: an element of a is spread over a vector, a row of b is read where it
  * lies. Only where that is no row of whole vectors (b is transposed, the last columns do not fill
- * one) or rows are a power of two apart, so that few of them fit into a cache, JG_GEMM_DEPTH rows
- * of a tile's columns are copied first.
+ * one) or rows are a multiple of 512 bytes apart, so that few of them fit into a cache,
+ * JG_GEMM_DEPTH rows of a tile's columns are copied first.
  *
  * Every element is summed in the order of k, in parts of JG_GEMM_DEPTH terms, by fused
  * multiply-adds where the machine has them: it depends on its row and its column alone, not on
@@ -95,7 +96,7 @@ JG_BRIEF_BEGIN
     }
 
 /* JG_GEMM_DEPTH terms of a group of rows of c and a panel of up to 3 vectors of its columns: those
- * from p on. `a` has the group's rows of op(a), with the strides that stand in g. */
+ * from p on. `group` has the rows of op(a), with the strides that stand in g. */
 #define JG_GEMM_PANEL(t, T)                                                                        \
     static void jg_panel_##t(const jg_gemm_task_##t *g, const T *group, int64_t i0, int64_t j0,    \
                              int64_t p)                                                            \

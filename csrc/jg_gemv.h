@@ -204,7 +204,7 @@ JG_SMALL_GEMV(f32, float)
 JG_SMALL_GEMV(f64, double)
 JG_FUSED_END
 
-JG_BRIEF_BEGIN
+JG_BRIEF_BEGIN /* with a span of its own: GCC does not inline across levels of optimisation */
 JG_GEMV_SPAN(large_span, f32, float, 4)
 JG_GEMV_SPAN(large_span, f64, double, 4)
 JG_LARGE_GEMV(f32, float)

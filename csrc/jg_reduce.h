@@ -137,12 +137,7 @@ JG_LONG_SUM(f64, double)
  * jg_block_sum adds a block: the same bits without a block in memory. LOOP makes a group of `size`
  * values, after what stands in `before`. The lanes are vectors by name: arrays, GCC 12 keeps in memory
  * after the slightest change. */
-#define JG_ONE_GROUP(count, T, i, first, n, ...)                                                   \
-    JG_AS_A_LOOP for (int64_t i##_at = 0; i##_at < (n); i##_at++)                                  \
-    {                                                                                              \
-        const int64_t i = (first) + i##_at;                                                        \
-        __VA_ARGS__                                                                                \
-    }
+#define JG_ONE_GROUP(...) JG_AS_A_LOOP JG_GROUPS_1(__VA_ARGS__)
 #define JG_SUM_IN_GROUPS(LOOP, count, T, size, sum, i, first, last, before, ...)                   \
     do {                                                                                           \
         typedef __typeof__(sum) jg_term;                                                           \

@@ -225,9 +225,8 @@ class EntryEmitter:
             return
         split = self._split(kernel)
         self.wide_accumulators(kernel)
-        args = self.arguments(kernel)
         if not split:
-            self.out(f"{kernel.name}({', '.join(args)});")
+            self.out(f"{kernel.name}({', '.join(self.arguments(kernel))});")
             return
         loop = top_loop(kernel)
         assert loop is not None
@@ -238,7 +237,7 @@ class EntryEmitter:
             self.row_arguments(kernel)
             self._parallel(kernel, parts)
         elif split == "bands":
-            partials.call_bands(self, kernel, loop, args)
+            partials.call_bands(self, kernel, loop)
         else:
             partials.chunk_arguments(self, kernel, parts.chunk, parts.n, "[JG_CHUNKS]")
             self._parallel(kernel, replace(parts, n="chunks"))

@@ -66,11 +66,12 @@ def _folded(entry: EntryEmitter, acc: Accumulator, emitter: Emitter, how: str) -
     return acc.result.name
 
 
-def call_bands(entry: EntryEmitter, kernel: Kernel, loop: For | Blocks, args: list[str]) -> None:
+def call_bands(entry: EntryEmitter, kernel: Kernel, loop: For | Blocks) -> None:
+    """Run a loop that leaves an array of every band, and fold them."""
     bands = f"{kernel.name}_bands"
-    names = [b.name for b in kernel.bands]
+    args = ["band", *entry.arguments(kernel), *(b.name for b in kernel.bands)]
     entry.out(f"    const int64_t band = ({poly_text(loop.extent)} + {bands} - 1) / {bands};")
-    entry.out(f"    struct {kernel.name}_args k = {{{', '.join(['band', *args, *names])}}};")
+    entry.out(f"    struct {kernel.name}_args k = {{{', '.join(args)}}};")
     entry.out(f"    jg_parallel_for(host->pool, {bands}, 1, 2, {kernel.name}_range, &k);")
     emitter = Emitter(kernel)
     fold_bands(emitter, kernel)
