@@ -199,34 +199,48 @@ JG_LONG_SUM(f64, double)
         bad[k] |= -(__typeof__(bad[0]))(value != value);                                           \
     } while (0)
 #define JG_EXTREME_HALF(W, LESS)                                                                   \
+    JG_AS_A_LOOP                                                                                   \
     for (int k = 0; k < W; k++) {                                                                  \
         lane[k] = JG_EXTREME(lane[k], lane[k + W], LESS);                                          \
         bad[k] |= bad[k + W];                                                                      \
-    }                                                                                              \
-    if (n & W) {                                                                                   \
-        for (int k = 0; k < W; k++)                                                                \
-            JG_EXTREME_TAKE(k, x[k], LESS);                                                        \
-        x += W;                                                                                    \
     }
-#define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS)                                  \
-    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
+/* Of n >= LANES values. An extremum may take up a value twice, so the last vectors reach back: what
+ * is left over by whole ones would take a row of 100 as long as all before it. */
+#define JG_EXTREME_OF(name, t, T, MASK, LANES, LOOP, HALVES, NAN_VALUE, LESS)                      \
+    static inline T jg_##name##_by_##LANES##_##t(const T *x, int64_t n)                            \
     {                                                                                              \
-        enum { LANES = 2 * JG_LANES };                                                             \
         T lane[LANES];                                                                             \
         MASK bad[LANES];                                                                           \
+        LOOP                                                                                       \
         for (int k = 0; k < LANES; k++)                                                            \
-            lane[k] = START, bad[k] = 0;                                                           \
-        for (const T *end = x + (n - n % LANES); x < end; x += LANES) {                            \
-            JG_ROUND_BY_ROUND(x);                                                                  \
+            lane[k] = x[k], bad[k] = -(MASK)(x[k] != x[k]);                                        \
+        for (int64_t i = LANES; i < n; i += LANES) {                                               \
+            const T *at = x + (i < n - LANES ? i : n - LANES);                                     \
+            JG_ROUND_BY_ROUND(at);                                                                 \
+            LOOP                                                                                   \
             for (int k = 0; k < LANES; k++)                                                        \
-                JG_EXTREME_TAKE(k, x[k], LESS);                                                    \
+                JG_EXTREME_TAKE(k, at[k], LESS);                                                   \
         }                                                                                          \
-        JG_EXTREME_HALF(16, LESS)                                                                  \
-        JG_EXTREME_HALF(8, LESS)                                                                   \
+        HALVES                                                                                     \
         JG_EXTREME_HALF(4, LESS)                                                                   \
         JG_EXTREME_HALF(2, LESS)                                                                   \
         JG_EXTREME_HALF(1, LESS)                                                                   \
         return bad[0] ? NAN_VALUE : lane[0];                                                       \
+    }
+#define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS)                                  \
+    JG_EXTREME_OF(name, t, T, MASK, 32, , JG_EXTREME_HALF(16, LESS) JG_EXTREME_HALF(8, LESS),      \
+                  NAN_VALUE, LESS)                                                                 \
+    JG_EXTREME_OF(name, t, T, MASK, 8, JG_AS_A_LOOP, , NAN_VALUE, LESS)                            \
+    static inline T jg_block_##name##_##t(const T *x, int64_t n)                                   \
+    {                                                                                              \
+        if (n >= 32)                                                                               \
+            return jg_##name##_by_32_##t(x, n);                                                    \
+        if (n >= 8)                                                                                \
+            return jg_##name##_by_8_##t(x, n);                                                     \
+        T best = START;                                                                            \
+        for (int64_t k = 0; k < n; k++)                                                            \
+            best = x[k] LESS best || best != best ? best : x[k];                                   \
+        return best;                                                                               \
     }
 
 JG_FOLD_EXTREME(max, f32, float, uint32_t, -__builtin_inff(), __builtin_nanf(""), <)

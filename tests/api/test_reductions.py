@@ -88,6 +88,20 @@ def test_nan_is_extreme():
     assert where.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("value", [np.nan, 9.0, -np.inf, np.inf])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_extrema_of_short_rows(dtype, value):
+    """Lengths around those of all vectors, and one value at every place of a row: each is seen."""
+    x = T.matrix("x", dtype)
+    f = jg.function([x], [T.max(x, 1), T.min(x, 1)])
+    for n in [*range(1, 36), 63, 64, 65, 100, 511, 513]:
+        at = np.tile(np.linspace(-2, 3, n).astype(dtype), (n, 1))
+        np.fill_diagonal(at, value)
+        largest, smallest = f(at)
+        assert np.array_equal(largest, at.max(axis=1), equal_nan=True), n
+        assert np.array_equal(smallest, at.min(axis=1), equal_nan=True), n
+
+
 def test_max_and_argmax():
     x = T.dmatrix("x")
     pair = results(T.max_and_argmax(x, axis=0), {x: [[1, 5], [3, 2]]})
