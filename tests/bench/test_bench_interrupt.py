@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,16 @@ def test_an_interrupted_study_is_json_too(
     assert err == "jitgraph bench: interrupted (SIGTERM)\n"
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """As in a program that was not told to ignore any, as one started with & in a script is."""
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in Interrupts.NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
 def test_signals_are_exceptions_and_further_ones_wait() -> None:
     before = [signal.getsignal(n) for n in Interrupts.NUMBERS]
     ran_on = False
