@@ -94,6 +94,14 @@ static inline void jg_fetch(const void *from, size_t bytes)
         __builtin_prefetch((const void *)((uintptr_t)from + 4096 + i), 0, 2);
 }
 
+/* Ask for what is read a second time a little behind `from`: for a row that lies in the second cache
+ * or the third. */
+static inline void jg_fetch_again(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)from + 1024 + i), 0, 3);
+}
+
 /* After the last block of a thread: its stores become visible before whatever it does next. */
 static inline void jg_stream_end(void)
 {

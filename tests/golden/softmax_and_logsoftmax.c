@@ -44,8 +44,10 @@ static void k0_max_exp_sum_sub_true_div(int64_t begin, int64_t end, int64_t n1, 
             const int64_t j1 = jg_min(j0 + JG_BLOCK, n1);
             for (int64_t j2 = j0, j3; j2 < j1; j2 = j3) {
                 j3 = jg_min(j2 + (stream ? JG_STREAM_BYTES / (int64_t)sizeof *z0 : JG_BLOCK), j1);
-                if (stream)
+                if (stream) {
                     jg_fetch(a0 + (i*n1 + j2 + n1), (j3 - j2) * sizeof *a0);
+                    jg_fetch_again(a0 + (i*n1 + j2), (j3 - j2) * sizeof *a0);
+                }
                 if (stream && i > begin) {
                     const int64_t until = jg_stream_until(z0 + (i*n1 - n1), j3, n1, sizeof *z0);
                     for (int64_t j = done; j < until; j++) {

@@ -268,14 +268,17 @@ class Stages:
         e.line(depth, "}")
 
     def _fetch(self, depth: int, begin: str, end: str) -> None:
-        """Ask for what the next row's reduction will read, as much of it as a step computes."""
-        coming = self._fold_of(Poly.name(self.loop.var) + ONE).source
-        assert coming is not None
-        buffer, at = coming[0].name, poly_text(coming[1] + Poly.name(begin))
-        self.e.line(depth, "if (stream)")
-        self.e.line(
-            depth + 1, f"jg_fetch({buffer} + ({at}), ({end} - {begin}) * sizeof *{buffer});"
-        )
+        """Ask for what the next row's reduction will read, as much of it as a step computes, and
+        for what the next steps read of this row."""
+        now = Poly.name(self.loop.var)
+        self.e.line(depth, "if (stream) {")
+        for ask, row in (("jg_fetch", now + ONE), ("jg_fetch_again", now)):
+            source = self._fold_of(row).source
+            assert source is not None
+            buffer, at = source[0].name, poly_text(source[1] + Poly.name(begin))
+            size = f"({end} - {begin}) * sizeof *{buffer}"
+            self.e.line(depth + 1, f"{ask}({buffer} + ({at}), {size});")
+        self.e.line(depth, "}")
 
     def _finish(self, depth: int, end: str) -> None:
         """The last pass over the row before, to the end of the line that `end` is in."""
