@@ -10,7 +10,7 @@
 #include "jg_abi.h"
 
 struct jg_blas {
-    intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
+    intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32;
     int64_t ilp64;
     int64_t vector; /* bytes of the vectors of its products; 0: not known */
 };

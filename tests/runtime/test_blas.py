@@ -50,12 +50,6 @@ R N(T, dot)(I n, const R *x, I incx, const R *y, I incy)
         sum += x[i * incx] * y[i * incy];
     return sum;
 }
-void N(T, ger)(int order, I m, I n, R alpha, const R *x, I incx, const R *y, I incy, R *a, I lda)
-{
-    for (I i = 0; i < m; i++)
-        for (I j = 0; j < n; j++)
-            a[i * lda + j] += alpha * x[i * incx] * y[j * incy];
-}
 """
 
 
@@ -75,7 +69,7 @@ def library(tmp_path: Path, toolchain: Toolchain) -> Callable[..., str]:
         for letter, real in (("d", "double"), ("s", "float")):
             one = CBLAS.replace(*change) if change[0] and letter == "s" else CBLAS
             one = one.replace("R ", f"{real} ").replace("I ", f"{integer} ")
-            for name in ("gemm", "gemv", "dot", "ger"):
+            for name in ("gemm", "gemv", "dot"):
                 one = one.replace(f"N(T, {name})", f"{prefix}{letter}{name}{suffix}")
             text += one
         if drop:
@@ -143,7 +137,7 @@ def test_every_spelling_is_found(
     assert found is not None
     assert (found.path, found.ilp64) == (os.path.realpath(path), ilp64)
     assert found.vector == found.table.vector == 32
-    assert found.symbols["ger_f32"] == f"{prefix}sger{suffix}"
+    assert found.symbols["dot_f32"] == f"{prefix}sdot{suffix}"
 
 
 @pytest.mark.parametrize(("kernels", "vector"), [("", 0), ("SkylakeX", 64), ("another", 0)])
@@ -163,8 +157,7 @@ def test_the_length_of_its_vectors_may_be_unknown(
         ("a[p * lda + i] : a[i * lda + p]) * x", "a[i * lda + p] : a[p * lda + i]) * x"),  # gemv
         ("x[p * incx]", "x[p]"),  # gemv without increments
         ("sum += x[i * incx] *", "sum += x[i] *"),  # dot without increments
-        ("a[i * lda + j] += alpha *", "a[i * lda + j] = alpha *"),  # ger
-        ("y[j * incy];", "y[i * incy];"),  # ger, transposed
+        ("+ beta * y[i * incy]", ""),  # gemv without accumulation
     ],
 )
 def test_a_wrong_blas_is_not_believed(change: tuple[str, str], library: Callable[..., str]) -> None:
@@ -173,7 +166,7 @@ def test_a_wrong_blas_is_not_believed(change: tuple[str, str], library: Callable
 
 
 def test_an_incomplete_blas_is_not_used(library: Callable[..., str]) -> None:
-    assert blas._search(library("cblas_", "", "int32_t", drop="cblas_sger")) is None
+    assert blas._search(library("cblas_", "", "int32_t", drop="cblas_sdot")) is None
 
 
 def test_no_blas_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,7 +274,7 @@ def check_product(compiles: bool) -> Check:
 
     blas = find_blas()
     if blas is None:
-        text = "NumPy's BLAS has no known symbols; matrix products run in plain loops, slowly"
+        text = "NumPy's BLAS has no known symbols; products of matrices are all made by jg_gemm.h"
         check = Check("BLAS", "note", text, remedy=_NUMPY_AGAIN)
     else:
         width = "64-bit integers" if blas.ilp64 else "32-bit integers"

@@ -137,13 +137,16 @@ def _scaled(segment: Segment, item: Product, product: str) -> str:
 
 
 def _why_product(segment: Segment, number: int, item: Product) -> str:
+    """What makes a product; where it is one of two, the sizes of a call decide."""
     buffers = segment.buffers
     product = matrix_vector(item, buffers)
     for sweep in segment.sweeps.values():
         if number in sweep.items and product is not None:
             matrix = buffers[product.matrix].name
             return f"{matrix} is read once for two products, some rows at a time: {sweep.name}"
-    return "a matrix product is left to BLAS"
+    if product is not None:
+        return "a matrix and a vector are multiplied by jg_gemv.h, or by BLAS"
+    return "matrices are multiplied by BLAS, or where that is sooner by jg_gemm.h"
 
 
 def _item(segment: Segment, number: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ TARGET = Path(__file__).with_name("_abi.py")
 # part of the toolchain's identity, so entries made for another layout are never found.
 CDEF = """
 typedef struct {
-    intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32, ger_f64, ger_f32;
+    intptr_t gemm_f64, gemm_f32, gemv_f64, gemv_f32, dot_f64, dot_f32;
     int64_t ilp64;
     int64_t vector;
 } jg_blas;

@@ -34,8 +34,6 @@ FUNCTIONS = {
     "gemv_f32": "sgemv",
     "dot_f64": "ddot",
     "dot_f32": "sdot",
-    "ger_f64": "dger",
-    "ger_f32": "sger",
 }
 _VENDORS = (
     ("openblas", "OpenBLAS"),
@@ -190,7 +188,6 @@ def _check_gemm(table: Any, tag: str, real: str, dtype: np.dtype[Any]) -> bool:
 def _check_vectors(table: Any, tag: str, real: str, dtype: np.dtype[Any]) -> bool:
     a = np.arange(12, dtype=dtype).reshape(3, 4)  # (3, 3) used
     x, y = np.arange(6, dtype=dtype), np.arange(3, dtype=dtype) + 1  # every other of x used
-    used = a[:, :3].copy()
     pa, px, py = (_pointer(array, real) for array in (a, x, y))
     dot = _function(table, f"dot_{tag}", real, "npnpn", real)
     if dot(3, px, 2, py, 1) != (x[::2] * y).sum():
@@ -199,8 +196,4 @@ def _check_vectors(table: Any, tag: str, real: str, dtype: np.dtype[Any]) -> boo
     gemv = _function(table, f"gemv_{tag}", "void", "eennrpnpnrpn", real)
     pr = _pointer(result, real)
     gemv(_ROW_MAJOR, _TRANS, 3, 3, 2.0, pa, 4, px, 2, 1.0, pr, 1)
-    if not np.array_equal(result, 2 * (used * x[::2, None]).sum(axis=0) + 1):
-        return False
-    ger = _function(table, f"ger_{tag}", "void", "ennrpnpnpn", real)
-    ger(_ROW_MAJOR, 3, 3, 2.0, px, 2, py, 1, pa, 4)
-    return bool(np.array_equal(a[:, :3], used + 2 * x[::2, None] * y))
+    return bool(np.array_equal(result, 2 * (a[:, :3] * x[::2, None]).sum(axis=0) + 1))
