@@ -161,7 +161,7 @@ JG_MATH jg_pair_f32 jg_expm1_pair_f32(float x, float down, int grows) {
 }
 
 /* exp(x) - 1. */
-/* <= 1 ULP; worst 0.925 at 0x1.64e505ddeb33cp-2, 2.0e7 points, x in [-60, 709.8]. */
+/* <= 1 ULP; worst 0.936 at 0x1.6ccb39165904cp-2, 4.0e8 points, x in [-60, 709.8]. */
 JG_MATH double jg_expm1_f64(double x) {
     const jg_pair_f64 half = jg_expm1_pair_f64(jg_clamp_f64(x, -40.0, 710.0), 1.0, 1);
     const double value = 2.0 * (half.hi + half.lo);

@@ -59,7 +59,7 @@ JG_MATH float jg_sinh_f32(float x) { return (float)jg_sinh_f64((double)x); }
 /* <= 1 ULP; worst 0.875 at 0x1.ab9a66c7e7aap-17, 2.0e7 points, x in [-710.5, 710.5]. */
 JG_MATH double jg_cosh_f64(double x) {
     const double a = jg_magnitude_f64(x);
-    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a > 711.0 ? 711.0 : a, 0.0, 0x1.8p52);
+    const jg_exp_pair_f64_t e = jg_exp_pair_f64(a > 710.6 ? 710.6 : a, 0.0, 0x1.8p52);
     const jg_pair_f64 m = jg_fast_sum_f64(e.hi, e.lo);
     const double k = e.t - 0x1.8p52, up = jg_pow2_f64(k - 2.0);
     const double down = jg_pow2_f64(k > 60.0 ? -62.0 : -2.0 - k);

@@ -105,15 +105,15 @@ JG_MATH jg_pair_f64 jg_cos_kernel_f64(double hi, double lo) {
                                         JG_FMA(0.5, z_lo, one.lo) - hi * lo)};
 }
 
-/* <= 1.6 ULP; worst 1.499 at 0x1.37465d3a78624p+514, 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
+/* <= 1.6 ULP; worst 1.544 at -0x1.2bdf541e93cccp+123,
+ * 1.3e8 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_sin_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
     const double y = (a.n & 1u) ? c.hi + c.lo : s.hi + s.lo;
     return x == 0.0 ? x : jg_from_bits_f64(jg_to_bits_f64(y) ^ ((a.n & 2u) << 62));
 }
-/* <= 1.6 ULP; worst 1.469 at -0x1.e0c124ba0fb9cp+1023,
- * 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
+/* <= 1.6 ULP; worst 1.550 at 0x1.129deda221dacp+975, 1.3e8 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_cos_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
@@ -121,8 +121,7 @@ JG_MATH double jg_cos_f64(double x) {
     return jg_from_bits_f64(jg_to_bits_f64(y) ^ (((a.n + 1u) & 2u) << 62));
 }
 /* tan = sin/cos, or -cos/sin in odd quadrants; both as pairs, the quotient corrected once. */
-/* <= 1.75 ULP; worst 1.687 at 0x1.8b7a194c1076fp+803,
- * 6.8e6 points, x in [-1.79e+308, 1.79e+308]. */
+/* <= 2 ULP; worst 1.785 at -0x1.bdf5bbc176207p+1022, 1.3e8 points, x in [-1.79e+308, 1.79e+308]. */
 JG_MATH double jg_tan_f64(double x) {
     const jg_angle_t a = jg_reduce_f64(x);
     const jg_pair_f64 s = jg_sin_kernel_f64(a.hi, a.lo), c = jg_cos_kernel_f64(a.hi, a.lo);
@@ -215,8 +214,8 @@ JG_MATH float jg_atan_f32(float x) { return (float)jg_atan_f64((double)x); }
 
 /* The angle of the point (x, y): C99 special values; b = |x|, a = |y| scaled away from the ends of
  * the range, a ratio beyond 2^1000 does not need b. */
-/* <= 1 ULP; worst 0.623 at -0x1.86d03992a423dp+1022, 0x1.cdbcfe827eab6p+1023,
- * 4.0e5 points, 4 boxes. */
+/* <= 1 ULP; worst 0.748 at -0x1.7df642e46e667p+1022, 0x1.c8b57c43829fap+1023,
+ * 8.8e6 points x1.cdbcfe827eab6p+1023, 4.0e5 points, 4 boxes. */
 JG_MATH double jg_atan2_f64(double y, double x) {
     const double inf = __builtin_inf();
     double a = jg_magnitude_f64(y), b = jg_magnitude_f64(x);

@@ -438,7 +438,7 @@ declare(
     "jg_trig.h",
     gmpy2.tan,
     ANGLES,
-    ulp=1.75,
+    ulp=2.0,
     ulp_f32=1.0,
     cost=3,
     specials=(*ODD_SPECIALS, (INF, NAN), (-INF, NAN)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from math_functions import MathFunction
-from ulp import NUMPY, TABLE, Array, Loops, all_loops, compile_loops
+from ulp import NUMPY, TABLE, Array, Loops, all_loops, compile_loops, errors, truth
 
 ROUNDING = [
     MathFunction(name, "jg_round.h", lambda x: x, {})
@@ -114,6 +114,30 @@ def test_overflow_thresholds(loops: Loops) -> None:
     assert math.isfinite(y[0]) and math.isinf(y[1])
     y = loops.call("exp2", "f64", np.array([np.nextafter(1024, 0), 1024.0, -1074.0, -1075.0]))
     assert math.isfinite(y[0]) and y[1:].tolist() == [math.inf, 5e-324, 0.0]
+
+
+def beyond(f: MathFunction, dtype: str) -> Array:
+    """Points around the ends of the intervals and the ends of exponents, and of any bits at all."""
+    rng = np.random.default_rng(len(f.name))
+    ends = {end for interval in f.intervals[dtype] for end in interval if abs(end) < 2000}
+    ends |= {88.0, -88.0, -103.0, 128.0, -149.0, 710.0, -710.0, -745.0, 1024.0, -1074.0}
+    near = np.concatenate([end + np.linspace(-1.5, 1.5, 97) for end in sorted(ends)])
+    unsigned, size = ("uint64", 2**64) if dtype == "f64" else ("uint32", 2**32)
+    bits = rng.integers(0, size, 1500, dtype=unsigned).view(NUMPY[dtype])
+    bits[np.isnan(bits)] = math.nan  # a signalling one would be noticed when it is cast
+    return np.concatenate([near.astype(NUMPY[dtype]), bits])
+
+
+@pytest.mark.parametrize("dtype", ["f64", "f32"])
+@pytest.mark.parametrize("name", [n for n, f in TABLE.items() if f.arity == 1 and f.long_double])
+def test_bounds_hold_outside_the_intervals(loops: Loops, name: str, dtype: str) -> None:
+    """No nan and no infinity but where the mathematics has one: the intervals end where it has."""
+    f = TABLE[name]
+    x = beyond(f, dtype)
+    y = loops.call(name, dtype, x)
+    error = errors(y, truth(f, x), dtype)
+    bad = ~(error <= f.bound(dtype))
+    assert not bad.any(), (x[bad][:5], y[bad][:5], error[bad][:5])
 
 
 def values(dtype: str) -> Array:
