@@ -57,7 +57,7 @@ JG_MATH double jg_pow_special_f64(double x, double y, double value) {
 }
 
 /* <= 1 ULP; worst 0.746 at 0x1.c8d38f5d65a04p-1003, 0x1.0531e63f36f44p+0,
- * 9.0e6 points x1.0531e63f36f44p+0, 5.0e6 points, 4 boxes. */
+ * 1.1e7 points, 4 boxes. */
 JG_MATH double jg_pow_f64(double x, double y) {
     const double a = jg_magnitude_f64(x);
     const int tiny = a < 0x1p-1022;
