@@ -142,7 +142,7 @@ JG_MATH double jg_erfc_f64(double x) {
     const double tail = jg_erfc_tail_f64(a < 0.7 ? 0.7 : a);
     return a < 0.7 ? middle : x < 0.0 ? 2.0 - tail : tail;
 }
-/* <= 1 ULP; worst 0.500 at -0x1.d93ec4p-17, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at -0x1.d93ec4p-17, every float32. */
 JG_MATH float jg_erfc_f32(float x) { return (float)jg_erfc_f64((double)x); }
 
 /* exp(x^2) erfc(x); on the left 2 exp(x^2) - erfcx(-x), which overflows below -26.6. */

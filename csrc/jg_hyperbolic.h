@@ -52,7 +52,7 @@ JG_MATH double jg_sinh_f64(double x) {
     const double y = 2.0 * (e.hi + (second + e.lo));
     return jg_with_sign_f64(a < 0x1p-28 ? a : y, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.250bfep-11, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.250bfep-11, every float32. */
 JG_MATH float jg_sinh_f32(float x) { return (float)jg_sinh_f64((double)x); }
 
 /* cosh(x) = exp(|x|)/2 + exp(-|x|)/2, both from one exponential and its reciprocal. */
@@ -65,7 +65,7 @@ JG_MATH double jg_cosh_f64(double x) {
     const double down = jg_pow2_f64(k > 60.0 ? -62.0 : -2.0 - k);
     return 2.0 * (m.hi * up + JG_FMA(m.lo, up, down / m.hi));
 }
-/* <= 1 ULP; worst 0.500 at 0x1.deeeap-11, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.deeeap-11, every float32. */
 JG_MATH float jg_cosh_f32(float x) { return (float)jg_cosh_f64((double)x); }
 
 /* log(1 + x + x_lo) for x > -1, |x_lo| <= ulp(x), plus `more` times log 2. */
@@ -91,7 +91,7 @@ JG_MATH double jg_asinh_f64(double x) {
     const double z = a < 0x1p-28 || !(a < __builtin_inf()) ? a : y;
     return jg_with_sign_f64(z, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.bacb4ap+24, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.bacb4ap+24, every float32. */
 JG_MATH float jg_asinh_f32(float x) { return (float)jg_asinh_f64((double)x); }
 
 /* acosh(x) = log1p(t + sqrt(2 t + t^2)), t = x - 1; log(2 x) for large x; nan below 1. */
@@ -107,7 +107,7 @@ JG_MATH double jg_acosh_f64(double x) {
     const double z = x < __builtin_inf() ? y : x;
     return x < 1.0 ? __builtin_nan("") : z;
 }
-/* <= 1 ULP; worst 0.500 at 0x1.bacb4ap+24, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.bacb4ap+24, every float32. */
 JG_MATH float jg_acosh_f32(float x) { return (float)jg_acosh_f64((double)x); }
 
 /* atanh(x) = log1p(2a / (1 - a)) / 2, the quotient as a pair. */
@@ -124,7 +124,7 @@ JG_MATH double jg_atanh_f64(double x) {
     y = a < 1.0 ? y : a == 1.0 ? __builtin_inf() : __builtin_nan("");
     return jg_with_sign_f64(y, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.713744p-12, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.713744p-12, every float32. */
 JG_MATH float jg_atanh_f32(float x) { return (float)jg_atanh_f64((double)x); }
 
 #endif

@@ -196,7 +196,7 @@ JG_MATH double jg_cbrt_f64(double x) {
     const double y = (t + t * ((q - t) / (t + t + q))) * jg_pow2_f64(third - (tiny ? 18.0 : 0.0));
     return a == 0.0 || !(a < __builtin_inf()) ? x : jg_with_sign_f64(y, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.06a76ap-125, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.06a76ap-125, every float32. */
 JG_MATH float jg_cbrt_f32(float x) { return (float)jg_cbrt_f64((double)x); }
 
 /* log(1 + exp(a + a_lo)), -746 <= a <= 0, |a_lo| < 2^-40 (f32: a >= -104, no a_lo), as an unevaluated

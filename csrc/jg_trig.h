@@ -147,7 +147,7 @@ JG_MATH double jg_cos_short(double r) {
     p = JG_FMA(p, z, 0x1.55554ab261da2p-5);
     return JG_FMA(z * z, p, JG_FMA(-0.5, z, 1.0));
 }
-/* <= 1 ULP; worst 0.502 at 0x1.49409ap+94, every float32 very float32. */
+/* <= 1 ULP; worst 0.502 at 0x1.49409ap+94, every float32. */
 JG_MATH float jg_sin_f32(float x) {
     const jg_angle_t a = jg_reduce_f64((double)x);
     const double y = (a.n & 1u) ? jg_cos_short(a.hi) : jg_sin_short(a.hi);
@@ -160,7 +160,7 @@ JG_MATH float jg_cos_f32(float x) {
     const double y = (a.n & 1u) ? jg_sin_short(a.hi) : jg_cos_short(a.hi);
     return (float)jg_from_bits_f64(jg_to_bits_f64(y) ^ (((a.n + 1u) & 2u) << 62));
 }
-/* <= 1 ULP; worst 0.502 at 0x1.b64096p+7, every float32 very float32. */
+/* <= 1 ULP; worst 0.502 at 0x1.b64096p+7, every float32. */
 JG_MATH float jg_tan_f32(float x) {
     const jg_angle_t a = jg_reduce_f64((double)x);
     const double s = jg_sin_short(a.hi), c = jg_cos_short(a.hi);
@@ -209,7 +209,7 @@ JG_MATH double jg_atan_f64(double x) {
     const jg_pair_f64 r = jg_atan_ratio_f64(a > 0x1p60 ? 0x1p60 : a, 1.0);
     return jg_with_sign_f64(a < 0x1p-28 ? a : r.hi + r.lo, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.1ad646p-4, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.1ad646p-4, every float32. */
 JG_MATH float jg_atan_f32(float x) { return (float)jg_atan_f64((double)x); }
 
 /* The angle of the point (x, y): C99 special values; b = |x|, a = |y| scaled away from the ends of
@@ -275,7 +275,7 @@ JG_MATH double jg_asin_f64(double x) {
     const double big = s.hi + ((s.lo - 2.0 * r.rest) + 0x1.1a62633145c07p-54);
     return jg_with_sign_f64(a > 1.0 ? __builtin_nan("") : r.small ? r.t + r.rest : big, x);
 }
-/* <= 1 ULP; worst 0.500 at 0x1.107434p-1, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.107434p-1, every float32. */
 JG_MATH float jg_asin_f32(float x) { return (float)jg_asin_f64((double)x); }
 
 /* <= 1 ULP; worst 0.603 at 0x1.2cbcbe4d2f154p-1, 6.8e6 points, x in [-1, 1]. */
@@ -291,7 +291,7 @@ JG_MATH double jg_acos_f64(double x) {
     const double y = s.hi + (s.lo + JG_FMA(factor, r.rest, base_lo));
     return a > 1.0 ? __builtin_nan("") : y;
 }
-/* <= 1 ULP; worst 0.500 at 0x1.110b46p-26, every float32 very float32. */
+/* <= 1 ULP; worst 0.500 at 0x1.110b46p-26, every float32. */
 JG_MATH float jg_acos_f32(float x) { return (float)jg_acos_f64((double)x); }
 
 #endif
