@@ -227,7 +227,7 @@ JG_LONG_SUM(f64, double)
         JG_EXTREME_HALF(1, LESS)                                                                   \
         return bad[0] ? NAN_VALUE : lane[0];                                                       \
     }
-#define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS)                                  \
+#define JG_FOLD_EXTREME(name, t, T, MASK, START, NAN_VALUE, LESS, COMBINE)                         \
     JG_EXTREME_OF(name, t, T, MASK, 32, , JG_EXTREME_HALF(16, LESS) JG_EXTREME_HALF(8, LESS),      \
                   NAN_VALUE, LESS)                                                                 \
     JG_EXTREME_OF(name, t, T, MASK, 8, JG_AS_A_LOOP, , NAN_VALUE, LESS)                            \
@@ -239,14 +239,14 @@ JG_LONG_SUM(f64, double)
             return jg_##name##_by_8_##t(x, n);                                                     \
         T best = START;                                                                            \
         for (int64_t k = 0; k < n; k++)                                                            \
-            best = x[k] LESS best || best != best ? best : x[k];                                   \
+            best = COMBINE(best, x[k]);                                                            \
         return best;                                                                               \
     }
 
-JG_FOLD_EXTREME(max, f32, float, uint32_t, -__builtin_inff(), __builtin_nanf(""), <)
-JG_FOLD_EXTREME(max, f64, double, uint64_t, -__builtin_inf(), __builtin_nan(""), <)
-JG_FOLD_EXTREME(min, f32, float, uint32_t, __builtin_inff(), __builtin_nanf(""), >)
-JG_FOLD_EXTREME(min, f64, double, uint64_t, __builtin_inf(), __builtin_nan(""), >)
+JG_FOLD_EXTREME(max, f32, float, uint32_t, -__builtin_inff(), __builtin_nanf(""), <, JG_LARGER)
+JG_FOLD_EXTREME(max, f64, double, uint64_t, -__builtin_inf(), __builtin_nan(""), <, JG_LARGER)
+JG_FOLD_EXTREME(min, f32, float, uint32_t, __builtin_inff(), __builtin_nanf(""), >, JG_SMALLER)
+JG_FOLD_EXTREME(min, f64, double, uint64_t, __builtin_inf(), __builtin_nan(""), >, JG_SMALLER)
 
 /* Take up a value that stands at `position`: the first extremum is kept, the first nan for good. */
 #define JG_TAKE(value, position, best, at, COMPARE)                                                \

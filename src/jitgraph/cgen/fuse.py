@@ -104,7 +104,7 @@ class Cluster:
 
 @dataclass(eq=False)
 class Product:
-    """A matrix product by BLAS: out = op(a) · op(b), scaled and added to as a Gemm says."""
+    """A matrix product: out = op(a) · op(b), scaled and added to as a Gemm says."""
 
     node: Apply
     a: Variable
